@@ -1,0 +1,3 @@
+"""Zuruf's server: devices in, messages out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,380 @@
+"""The composition root: the only place that wires the parts together."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from litestar import Litestar, Request, Response
+from litestar.config.app import AppConfig
+from litestar.exceptions import (
+    ClientException,
+    HTTPException,
+    MethodNotAllowedException,
+    NotFoundException,
+    SerializationException,
+    ValidationException,
+)
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import ScalarRenderPlugin
+
+from gateway import __version__, keyspace
+from gateway.apps.store import Apps
+from gateway.clock import Clock, SystemClock
+from gateway.console.api import (
+    AppRoutes,
+    Console,
+    EventRoutes,
+    JourneyRoutes,
+    MessageRoutes,
+    ProfileRoutes,
+)
+from gateway.definitions import Definitions
+from gateway.devices.api import DeviceApi
+from gateway.devices.store import Devices
+from gateway.edge import Edge, Handler, Receive, Scope, Send, problem_body
+from gateway.errors import Problem, SettingError, StoreRefused, StoreUnavailable
+from gateway.eventlog import EventLog
+from gateway.inbox.api import InboxApi
+from gateway.inbox.store import Watch
+from gateway.ingest.api import Ingest
+from gateway.journeys.store import Journeys
+from gateway.metrics import Metrics
+from gateway.outbox import Outbox
+from gateway.pipeline import Definitions as Decidable
+from gateway.profiles.store import Profiles
+from gateway.settings import Settings, read_settings
+from gateway.valkey import Valkey
+from gateway.worker import Worker
+
+Serve = Literal["device", "admin"]
+
+_LOG = structlog.get_logger("app")
+_READY_TIMEOUT_S = 1.0
+
+
+class Core(msgspec.Struct):
+    """What every role stands on."""
+
+    settings: Settings
+    clock: Clock
+    url: str
+    valkey: Valkey
+    definitions: Definitions
+    apps: Apps
+    journeys: Journeys
+    log: EventLog
+    metrics: Metrics
+
+
+@asynccontextmanager
+async def open_core(
+    settings: Settings, process: str, *, clock: Clock | None = None
+) -> AsyncIterator[Core]:
+    """Connect to Valkey and load the definitions. Raises StoreUnavailable or SettingError."""
+    url = settings.valkey_url
+    if not url:
+        raise SettingError("no Valkey: start with `zuruf up`, or set ZURUF_VALKEY_URL")
+    valkey = Valkey(url, timeout_s=settings.store_timeout_s)
+    await valkey.connect()
+    settings = msgspec.structs.replace(
+        settings, partitions=await settle_partitions(valkey, settings.partitions)
+    )
+    definitions = Definitions(valkey, url)
+    core = Core(
+        settings,
+        clock or SystemClock(),
+        url,
+        valkey,
+        definitions,
+        Apps(valkey, definitions, install_secret(settings)),
+        Journeys(valkey, definitions, settings),
+        EventLog(valkey, settings),
+        Metrics(process, valkey),
+    )
+    try:
+        await definitions.start()
+        core.metrics.start()
+        yield core
+    finally:
+        await core.metrics.close()
+        await definitions.close()
+        await valkey.close()
+
+
+async def settle_partitions(valkey: Valkey, wanted: int) -> int:
+    """The number of partitions, which the first start decides for ever."""
+    await valkey.call("HSETNX", keyspace.INSTALL, "partitions", wanted)
+    settled = await valkey.call("HGET", keyspace.INSTALL, "partitions")
+    assert isinstance(settled, bytes)
+    if int(settled) != wanted:
+        _LOG.warning("partitions are fixed at install", settled=int(settled), wanted=wanted)
+    return int(settled)
+
+
+def install_secret(settings: Settings) -> bytes:
+    """The secret of this installation, made at the first start and kept in the data folder (0600)."""
+    if settings.secret:
+        return settings.secret.encode()
+    path = settings.data_path / "secret"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return Path(path).read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        secret = secrets.token_bytes(32)
+        file.write(secret)
+        file.flush()
+        os.fsync(file.fileno())
+    return secret
+
+
+def new_worker(core: Core, name: str) -> Worker:
+    """A worker that decides by the definitions of the core."""
+    settings = core.settings
+    watch = Watch(core.valkey, core.url, settings, core.clock)
+    return Worker(
+        name,
+        settings,
+        core.valkey,
+        core.url,
+        core.log,
+        Outbox(core.valkey, core.log, watch.shelved),
+        core.clock,
+        core.metrics,
+        lambda: Decidable(core.journeys.live, settings.inbox_messages_max),
+    )
+
+
+class Application:
+    """The ASGI application of an edge or a console.
+
+    Device routes have fixed paths and are looked up before Litestar sees the request: its router caches
+    by path, and its middleware costs more than the whole of a poll.
+    """
+
+    def __init__(self, settings: Settings, process: str, serve: tuple[Serve, ...]) -> None:
+        self._settings = settings
+        self._process = process
+        self._serve = serve
+        self._stack = AsyncExitStack()
+        self._routes: dict[tuple[str, str], Handler] = {}
+        self._methods: dict[str, list[str]] = {}
+        self._admin: Any = None
+        self._watch: Watch | None = None
+        self.edge: Edge | None = None
+        self.core: Core | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            handler = self._routes.get((scope["method"], scope["path"]))
+            if handler is not None:
+                await handler(scope, receive, send)
+            else:
+                await self._other(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def start(self, clock: Clock | None = None) -> None:
+        """Open everything; the lifespan protocol calls it."""
+        core = await self._stack.enter_async_context(
+            open_core(self._settings, self._process, clock=clock)
+        )
+        self.core = core
+        edge = Edge(core.settings, core.apps, core.clock, core.metrics)
+        watch = Watch(core.valkey, core.url, core.settings, core.clock)
+        watch.start()
+        self._stack.push_async_callback(watch.close)
+        self.edge, self._watch = edge, watch
+        devices = Devices(core.valkey, core.settings)
+        ingest = Ingest(edge, core.log)
+        routes: dict[tuple[str, str], Handler] = {
+            ("GET", "/healthz"): self._healthz,
+            ("GET", "/readyz"): self._readyz,
+            ("GET", "/metrics"): self._metrics,
+        }
+        if "device" in self._serve:
+            device = DeviceApi(edge, devices, core.log, watch, core.journeys)
+            inbox = InboxApi(edge, watch)
+            routes |= {
+                ("POST", "/v1/events"): ingest.upload,
+                ("GET", "/v1/messages"): inbox.poll,
+                ("GET", "/v1/messages/stream"): inbox.stream,
+                ("POST", "/v1/devices"): device.register,
+                ("POST", "/v1/identity"): device.identify,
+                ("DELETE", "/v1/identity"): device.forget,
+                ("GET", "/v1/config"): device.config,
+            }
+        self._routes = {route: edge.guard(handler) for route, handler in routes.items()}
+        for method, path in routes:
+            self._methods.setdefault(path, []).append(method)
+        if "admin" in self._serve:
+            console = Console(
+                edge,
+                core.apps,
+                devices,
+                core.journeys,
+                Profiles(core.valkey, core.settings),
+                watch,
+                core.log,
+                ingest,
+                core.clock,
+                core.settings.journeys_max,
+            )
+            self._admin = edge.guard(admin_app(console))
+
+    async def stop(self) -> None:
+        """Close everything."""
+        await self._stack.aclose()
+
+    def drain(self) -> None:
+        """Not ready any more: let held polls go, answer what comes with `Connection: close`."""
+        if self.edge is not None and self._watch is not None:
+            self.edge.draining.set()
+            self._watch.release_all()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except Exception as error:
+                    await self.stop()
+                    await send({"type": "lifespan.startup.failed", "message": str(error)})
+                    raise
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                self.drain()
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.edge is not None, "the lifespan has not begun"
+        methods = self._methods.get(scope["path"])
+        if methods is not None:
+            allow = ", ".join(sorted(methods))
+            problem = Problem("method_not_allowed", f"allowed: {allow}")
+            await self.edge.refuse(send, problem, allow=allow)
+        elif self._admin is not None:
+            await self._admin(scope, receive, send)
+        else:
+            await self.edge.refuse(send, Problem("not_found", "no such route"))
+
+    # -- the state of the process -------------------------------------------------------------
+
+    async def _healthz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """`GET /healthz`: the process runs."""
+        assert self.edge is not None
+        await self.edge.answer(send, 200, b'{"status":"ok"}')
+
+    async def _readyz(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """`GET /readyz`: it can store something, right now."""
+        assert self.edge is not None
+        assert self.core is not None
+        if self.edge.draining.is_set():
+            raise Problem("draining", "this process is shutting down")
+        write = self.core.valkey.call("HSET", keyspace.INSTALL, "ready_at", self.core.clock.now_ms())
+        try:
+            await asyncio.wait_for(write, _READY_TIMEOUT_S)
+        except TimeoutError:
+            raise Problem("store_unavailable", "the store is slow") from None
+        await self.edge.answer(send, 200, b'{"status":"ready"}')
+
+    async def _metrics(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """`GET /metrics`: all processes, in Prometheus' text format."""
+        assert self.edge is not None
+        assert self.core is not None
+        body = await self.core.metrics.render()
+        await self.edge.answer(send, 200, body, b"text/plain; version=0.0.4; charset=utf-8")
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    process: str = "edge",
+    serve: tuple[Serve, ...] = ("device", "admin"),
+) -> Application:
+    """The gateway as an ASGI application, to run or to mount; needs its lifespan to be run."""
+    return Application(settings or read_settings(), process, serve)
+
+
+def admin_app(console: Console) -> Handler:
+    """The admin API, documented at `/docs`."""
+    litestar: Any = Litestar(
+        route_handlers=[AppRoutes, JourneyRoutes, MessageRoutes, EventRoutes, ProfileRoutes],
+        dependencies=console.dependencies(),
+        exception_handlers={Exception: _answer_exception},
+        openapi_config=OpenAPIConfig(
+            title="Zuruf",
+            version=__version__,
+            path="/docs",
+            render_plugins=[ScalarRenderPlugin()],
+        ),
+        request_max_body_size=console.edge.settings.inflated_bytes_max,
+        on_app_init=[_without_logging],
+        debug=False,
+    )
+    edge = console.edge
+
+    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_marked(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-zuruf", b"1"),
+                    (b"x-server-time", b"%d" % edge.clock.now_ms()),
+                ]
+            await send(message)
+
+        await litestar(scope, receive, send_marked)
+
+    return handle
+
+
+def _without_logging(config: AppConfig) -> AppConfig:
+    config.logging_config = None
+    return config
+
+
+def _answer_exception(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    problem = _problem_of(error)
+    headers = {}
+    if problem.status in {429, 503}:
+        headers["retry-after"] = str(problem.retry_after_s)
+    return Response(
+        msgspec.json.encode(problem_body(problem)),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def _problem_of(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case StoreUnavailable() | StoreRefused():
+            return Problem("store_unavailable", "try again")
+        case NotFoundException():
+            return Problem("not_found", "no such route")
+        case MethodNotAllowedException():
+            return Problem("method_not_allowed", "see the reference at /docs")
+        case ValidationException():
+            reasons = "; ".join(str(item.get("message")) for item in error.extra or [] if isinstance(item, dict))
+            return Problem("invalid_body", reasons or error.detail)
+        case SerializationException() | ClientException() if isinstance(error, HTTPException) and error.status_code == 413:
+            return Problem("body_too_large", error.detail)
+        case SerializationException() | ClientException() | RecursionError():
+            return Problem("malformed_body", str(error))
+        case _:
+            reference = secrets.token_hex(4)
+            _LOG.error("request failed", reference=reference, exc_info=error)
+            return Problem("internal", f"reference {reference}")

@@ -1,0 +1,1 @@
+"""Tenants: apps, their keys, and the tokens of their devices."""

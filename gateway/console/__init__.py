@@ -1,0 +1,1 @@
+"""The control plane: what servers, marketers and agents do over HTTP."""

@@ -1,0 +1,348 @@
+"""`/admin/v1`: the API for an app's own servers. The tenant comes from the secret key, never from the body."""
+
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+from litestar import Controller, Request, delete, get, post, put
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery
+from msgspec.structs import replace
+
+from gateway.apps.model import App
+from gateway.apps.store import Apps
+from gateway.clock import Clock
+from gateway.console.model import (
+    AppChange,
+    AppView,
+    KeyView,
+    MessageAccepted,
+    MessageRequest,
+    ProfileView,
+    Recipient,
+    view_profile,
+)
+from gateway.devices.store import Devices
+from gateway.edge import Edge
+from gateway.errors import Problem
+from gateway.eventlog import EventLog
+from gateway.inbox.model import Message
+from gateway.inbox.store import Watch
+from gateway.ingest.api import Ingest
+from gateway.ingest.model import UploadAnswer
+from gateway.journeys.model import (
+    Decision,
+    Draft,
+    Journey,
+    cause_id,
+    check,
+    message_id_of,
+    profile_id_of_message,
+)
+from gateway.journeys.store import Journeys
+from gateway.profiles.model import Profile
+from gateway.profiles.store import Profiles
+from gateway.records import MessageRequested, MessageWithdrawn, Sender
+
+_NAMESPACE = UUID("5a757275-6600-5000-8000-636f6e736f6c")
+
+
+class Console(msgspec.Struct, frozen=True):
+    """What the admin routes work with."""
+
+    edge: Edge
+    apps: Apps
+    devices: Devices
+    journeys: Journeys
+    profiles: Profiles
+    watch: Watch
+    log: EventLog
+    ingest: Ingest
+    clock: Clock
+    journeys_max: int
+
+    def app_of(self, request: Request[Any, Any, Any]) -> App:
+        """The app whose secret key the request carries. Raises Problem `key_invalid`."""
+        authorization = request.headers.get("authorization", "").encode("latin-1", "replace")
+        return self.edge.app({b"authorization": authorization}, "secret")
+
+    def dependencies(self) -> dict[str, Provide]:
+        """What the routes below ask for by name."""
+        return {
+            "console": Provide(lambda: self, sync_to_thread=False),
+            "app": Provide(self._provide_app, sync_to_thread=False),
+        }
+
+    def _provide_app(self, request: Request[Any, Any, Any]) -> App:
+        return self.app_of(request)
+
+
+class AppRoutes(Controller):
+    """The app of the key."""
+
+    path = "/admin/v1/app"
+    tags = ("app",)
+
+    @get()
+    async def show(
+        self, app: NamedDependency[App], console: NamedDependency[Console]
+    ) -> AppView:
+        """The app, its settings and its keys (without their secrets)."""
+        return _view_app(app, console.apps)
+
+    @put()
+    async def change(
+        self, data: AppChange, app: NamedDependency[App], console: NamedDependency[Console]
+    ) -> AppView:
+        """Change name or settings; what is not given stays."""
+        given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
+        changed = replace(app, **given)
+        await console.apps.save(changed)
+        return _view_app(changed, console.apps)
+
+
+class JourneyRoutes(Controller):
+    """Which event leads to which message."""
+
+    path = "/admin/v1/journeys"
+    tags = ("journeys",)
+
+    @get()
+    async def index(
+        self, app: NamedDependency[App], console: NamedDependency[Console]
+    ) -> list[Journey]:
+        """All journeys, the oldest first."""
+        return console.journeys.of_app(app.id)
+
+    @post()
+    async def create(
+        self, data: Draft, app: NamedDependency[App], console: NamedDependency[Console]
+    ) -> Journey:
+        """Create a journey; if its status is live, it is so everywhere within a second."""
+        if len(console.journeys.of_app(app.id)) >= console.journeys_max:
+            raise Problem("conflict", f"at most {console.journeys_max} journeys: archive some")
+        now = console.clock.now_ms()
+        journey = Journey(f"jny_{uuid4().hex[:16]}", app.id, 1, now, now, check(data))
+        await console.journeys.save(journey)
+        return journey
+
+    @get("/{journey_id:str}")
+    async def show(
+        self,
+        journey_id: FromPath[str],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> Journey:
+        """One journey."""
+        return _journey(console, app, journey_id)
+
+    @put("/{journey_id:str}")
+    async def save(
+        self,
+        journey_id: FromPath[str],
+        data: Draft,
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> Journey:
+        """Save a new version; it replaces the one before for all that happens from now on."""
+        before = _journey(console, app, journey_id)
+        after = replace(
+            before,
+            version=before.version + 1,
+            updated_at=console.clock.now_ms(),
+            draft=check(data),
+        )
+        await console.journeys.save(after)
+        return after
+
+    @delete("/{journey_id:str}")
+    async def archive(
+        self,
+        journey_id: FromPath[str],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> None:
+        """Archive a journey: it starts no more, its decisions stay readable."""
+        before = _journey(console, app, journey_id)
+        draft = replace(before.draft, status="archived")
+        await console.journeys.save(
+            replace(
+                before,
+                version=before.version + 1,
+                updated_at=console.clock.now_ms(),
+                draft=draft,
+            )
+        )
+
+
+class MessageRoutes(Controller):
+    """Messages that no journey sends."""
+
+    path = "/admin/v1/messages"
+    tags = ("messages",)
+
+    @post(status_code=202)
+    async def send(
+        self, data: MessageRequest, app: NamedDependency[App], console: NamedDependency[Console]
+    ) -> MessageAccepted:
+        """Send a message to a user, a profile or a device. With an `id` a repeat is harmless."""
+        profile_id, device_id = await _recipient(console, app, data.to)
+        request_id = data.id or uuid4()
+        message_id = message_id_of(profile_id, cause_id(app.id, "request", request_id.hex))
+        record = MessageRequested(
+            Sender(app.id, profile_id, device_id),
+            console.clock.now_ms(),
+            message_id,
+            data.priority,
+            data.ttl_s,
+            data.display.once_per,
+            msgspec.Raw(msgspec.json.encode(data.content)),
+        )
+        await console.log.append(
+            record, ids=[uuid5(_NAMESPACE, f"send:{message_id}")], source=profile_id
+        )
+        return MessageAccepted(message_id)
+
+    @delete("/{message_id:str}", status_code=202)
+    async def withdraw(
+        self,
+        message_id: FromPath[str],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> MessageAccepted:
+        """Withdraw a message: gone from every device within one poll. 404 when it is not live."""
+        profile_id = profile_id_of_message(message_id)
+        if profile_id is None:
+            raise Problem("not_found", "no such message")
+        shelf = await console.watch.shelf(app.id, profile_id)
+        if message_id not in shelf.messages:
+            raise Problem("not_found", "no such message waits for anybody")
+        record = MessageWithdrawn(Sender(app.id, profile_id), console.clock.now_ms(), message_id)
+        await console.log.append(
+            record, ids=[uuid5(_NAMESPACE, f"withdraw:{message_id}")], source=profile_id
+        )
+        return MessageAccepted(message_id)
+
+
+class EventRoutes(Controller):
+    """Events that a server knows of."""
+
+    path = "/admin/v1/events"
+    tags = ("events",)
+
+    @post(status_code=200)
+    async def upload(
+        self,
+        request: Request[Any, Any, Any],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> UploadAnswer:
+        """The batch of `POST /v1/events`; each event also names its `user_id` or `profile_id`."""
+        return await console.ingest.take_addressed(app, await request.body())
+
+
+class ProfileRoutes(Controller):
+    """What is known of people, and why they were (not) sent messages."""
+
+    path = "/admin/v1/profiles"
+    tags = ("profiles",)
+
+    @get()
+    async def find(
+        self,
+        user_id: FromQuery[str],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> ProfileView:
+        """The profile of a known user."""
+        profile_id = console.apps.known_profile_id(app.id, user_id)
+        return view_profile(await _profile(console, app, profile_id))
+
+    @get("/{profile_id:str}")
+    async def show(
+        self,
+        profile_id: FromPath[str],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> ProfileView:
+        """One profile."""
+        return view_profile(await _profile(console, app, profile_id))
+
+    @get("/{profile_id:str}/decisions")
+    async def decisions(
+        self,
+        profile_id: FromPath[str],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> list[Decision]:
+        """Every candidate message, sent or not, with the gates it passed and the one that stopped it."""
+        await _profile(console, app, profile_id)
+        return await console.journeys.decisions(app.id, profile_id)
+
+    @get("/{profile_id:str}/messages")
+    async def messages(
+        self,
+        profile_id: FromPath[str],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> list[Message]:
+        """What waits in the inbox."""
+        await _profile(console, app, profile_id)
+        shelf = await console.watch.shelf(app.id, profile_id)
+        now = console.clock.now_ms()
+        return [
+            msgspec.json.decode(shelved.json, type=Message)
+            for shelved in shelf.messages.values()
+            if shelved.expires_at > now
+        ]
+
+
+def _view_app(app: App, apps: Apps) -> AppView:
+    keys = [KeyView(key.id, key.kind, key.created_at, key.expires_at) for key in app.keys]
+    return AppView(
+        app.id,
+        app.name,
+        app.created_at,
+        app.verify_identity,
+        apps.identity_secret(app),
+        keys,
+    )
+
+
+def _journey(console: Console, app: App, journey_id: str) -> Journey:
+    journey = console.journeys.get(app.id, journey_id)
+    if journey is None:
+        raise Problem("not_found", "no such journey")
+    return journey
+
+
+async def _profile(console: Console, app: App, profile_id: str) -> Profile:
+    profile = None
+    if is_profile_id(profile_id):
+        profile = await console.profiles.get(app.id, profile_id)
+    if profile is None:
+        raise Problem("not_found", "no such profile")
+    return profile
+
+
+async def _recipient(console: Console, app: App, to: Recipient) -> tuple[str, str | None]:
+    """(profile id, device id if only that one is meant)."""
+    match to:
+        case Recipient(user_id=str(user_id), profile_id=None, device_id=None):
+            return console.apps.known_profile_id(app.id, user_id), None
+        case Recipient(user_id=None, profile_id=str(profile_id), device_id=None):
+            await _profile(console, app, profile_id)
+            return profile_id, None
+        case Recipient(user_id=None, profile_id=None, device_id=str(device_id)):
+            device = await console.devices.get(app.id, device_id)
+            if device is None:
+                raise Problem("not_found", "no such device")
+            return device.profile_id, device_id
+    raise Problem("invalid_body", "to: exactly one of user_id, profile_id and device_id")
+
+
+def is_profile_id(text: str) -> bool:
+    """Whether this has the form of a profile id."""
+    return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text)
+
+

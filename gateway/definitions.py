@@ -1,0 +1,81 @@
+"""What people define (apps, journeys), held in memory by every process and renewed when it changes."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from gateway import keyspace
+from gateway.errors import StoreRefused, StoreUnavailable
+from gateway.valkey import Subscription, Valkey
+
+_LOG = structlog.get_logger("definitions")
+_CHECK_S = 0.5
+
+
+class Definitions:
+    """Calls the registered loaders whenever the version in Valkey moves.
+
+    A change is announced on a channel, so it is live in milliseconds; the version is also looked at twice
+    a second, so a lost announcement costs half a second.
+    """
+
+    def __init__(self, valkey: Valkey, url: str) -> None:
+        self._valkey = valkey
+        self._loaders: list[Callable[[], Awaitable[None]]] = []
+        self._version: bytes | None = None
+        self._stir = asyncio.Event()
+        self._subscription = Subscription(
+            url,
+            [keyspace.DEFINITIONS_CHANNEL],
+            on_message=lambda _channel, _payload: self._stir.set(),
+            on_gap=self._stir.set,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, load: Callable[[], Awaitable[None]]) -> None:
+        """Register a loader; it is called at start and after every change."""
+        self._loaders.append(load)
+
+    async def start(self) -> None:
+        await self._refresh()
+        self._subscription.start()
+        self._task = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        await self._subscription.close()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def announce(self) -> None:
+        """Say that something was saved; this process has it when the call returns."""
+        await self._valkey.call_all(
+            (
+                ("INCR", keyspace.DEFINITIONS_VERSION),
+                ("SPUBLISH", keyspace.DEFINITIONS_CHANNEL, ""),
+            )
+        )
+        await self._refresh()
+
+    async def _refresh(self) -> None:
+        # The version first: what is saved while we load shows as a newer version afterwards.
+        version = await self._valkey.call("GET", keyspace.DEFINITIONS_VERSION)
+        assert version is None or isinstance(version, bytes)
+        for load in self._loaders:
+            await load()
+        self._version = version
+
+    async def _follow(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stir.wait(), _CHECK_S)
+            self._stir.clear()
+            try:
+                version = await self._valkey.call("GET", keyspace.DEFINITIONS_VERSION)
+                if version != self._version:
+                    await self._refresh()
+            except (StoreUnavailable, StoreRefused) as error:
+                _LOG.debug("definitions are kept as they are", error=str(error))

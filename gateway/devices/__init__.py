@@ -1,0 +1,1 @@
+"""Installations of an app: registration, identity, configuration."""

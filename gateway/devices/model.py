@@ -1,0 +1,165 @@
+"""A device: what it tells about itself, what it is told."""
+
+import hashlib
+from typing import Annotated, Literal
+from uuid import UUID
+
+import jwt
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.errors import Problem
+
+Platform = Literal[
+    "ios",
+    "android",
+    "tvos",
+    "androidtv",
+    "firetv",
+    "tizen",
+    "webos",
+    "roku",
+    "web",
+    "desktop",
+]
+FormFactor = Literal["phone", "tablet", "tv", "desktop"]
+Text = Annotated[str, Meta(max_length=128)]
+Size = Annotated[int, Meta(ge=0, le=100_000)]
+UserId = Annotated[str, Meta(min_length=1, max_length=256)]
+
+_PROOF_AGE_MAX_S = 86_400
+_PROOF_LEEWAY_S = 30
+
+
+class Screen(Struct, frozen=True, omit_defaults=True):
+    """Pixels, and pixels per density-independent pixel."""
+
+    width: Size | None = None
+    height: Size | None = None
+    density: Annotated[float, Meta(ge=0, le=100)] | None = None
+
+
+class DeviceInfo(Struct, frozen=True, omit_defaults=True):
+    """What the device is."""
+
+    manufacturer: Text | None = None
+    model: Text | None = None
+    os_version: Text | None = None
+    app_version: Text | None = None
+    locale: Text | None = None
+    timezone: Text | None = None
+    screen: Screen | None = None
+
+
+class Sdk(Struct, frozen=True, omit_defaults=True):
+    """The client library."""
+
+    name: Text | None = None
+    version: Text | None = None
+
+
+class Registration(Struct, frozen=True):
+    """The body of `POST /v1/devices`."""
+
+    install_id: UUID
+    platform: Platform
+    form_factor: FormFactor
+    device: DeviceInfo = DeviceInfo()
+    sdk: Sdk = Sdk()
+
+
+class Device(Struct, frozen=True):
+    """A device as it is stored. `profile_id`: whose it is now."""
+
+    id: str
+    profile_id: str
+    registration: Registration
+    updated_at: int
+
+
+class Identification(Struct, frozen=True):
+    """The body of `POST /v1/identity`."""
+
+    user_id: UserId
+    proof: Annotated[str, Meta(max_length=4096)] | None = None
+
+
+class Config(Struct, frozen=True):
+    """What the gateway tells its clients to do. `etag` changes whenever anything else does."""
+
+    etag: str
+    flush_at: int
+    flush_interval_ms: int
+    batch_events_max: int
+    batch_bytes_max: int
+    poll_wait_s: int
+    poll_interval_ms: int
+    trigger_events: list[str]
+
+
+class Registered(Struct, frozen=True):
+    """The answer to a registration."""
+
+    device_id: str
+    profile_id: str
+    token: str
+    expires_at: int
+    server_time: int
+    config: Config
+
+
+class Identified(Struct, frozen=True):
+    """The answer to a login or logout."""
+
+    profile_id: str
+    token: str
+    expires_at: int
+    server_time: int
+
+
+def new_config(batch_events_max: int, batch_bytes_max: int, trigger_events: list[str]) -> Config:
+    """The configuration of an app's clients."""
+    config = Config(
+        etag="",
+        flush_at=20,
+        flush_interval_ms=30_000,
+        batch_events_max=batch_events_max,
+        batch_bytes_max=batch_bytes_max,
+        poll_wait_s=25,
+        poll_interval_ms=60_000,
+        trigger_events=trigger_events,
+    )
+    digest = hashlib.blake2b(msgspec.json.encode(config), digest_size=8).hexdigest()
+    return msgspec.structs.replace(config, etag=digest)
+
+
+def check_proof(proof: str | None, secret: str, app_id: str, user_id: str, now_s: float) -> None:
+    """Check that the app's own server vouches for this user: HS256, `sub`, `aud`, `exp` within a day.
+
+    Raises Problem `proof_required` or `proof_invalid`.
+    """
+    if proof is None:
+        raise Problem("proof_required", "send a JWT of the app's server as `proof`")
+    try:
+        # Times are checked by our own clock below.
+        claims = jwt.decode(
+            proof,
+            secret,
+            algorithms=["HS256"],
+            audience=app_id,
+            options={
+                "require": ["sub", "aud", "exp"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+            },
+        )
+    except jwt.PyJWTError as error:
+        raise Problem("proof_invalid", str(error)) from None
+    expires_at = claims["exp"]
+    if not isinstance(expires_at, int | float) or isinstance(expires_at, bool):
+        raise Problem("proof_invalid", "exp is not a number")
+    if not now_s - _PROOF_LEEWAY_S < expires_at <= now_s + _PROOF_AGE_MAX_S + _PROOF_LEEWAY_S:
+        raise Problem("proof_invalid", "exp is past, or more than a day ahead")
+    if claims["sub"] != user_id:
+        raise Problem("proof_invalid", "sub is not this user_id")

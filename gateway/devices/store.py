@@ -1,0 +1,35 @@
+"""Device records in Valkey."""
+
+import msgspec
+
+from gateway import keyspace
+from gateway.devices.model import Device
+from gateway.settings import Settings
+from gateway.valkey import Valkey
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Device).decode
+
+
+class Devices:
+    """Which devices there are, and whose they are now."""
+
+    def __init__(self, valkey: Valkey, settings: Settings) -> None:
+        self._valkey = valkey
+        self._partitions = settings.partitions
+        self._ttl_s = settings.token_ttl_s + settings.token_refresh_s
+
+    async def get(self, app_id: str, device_id: str) -> Device | None:
+        """A device of this app, None when there is none."""
+        packed = await self._valkey.call("GET", self._key(app_id, device_id))
+        return _decode(packed) if isinstance(packed, bytes) else None
+
+    async def save(self, app_id: str, device: Device) -> None:
+        """Store a device for as long as a token of it can be used."""
+        key = self._key(app_id, device.id)
+        await self._valkey.call("SET", key, _encode(device), "EX", self._ttl_s)
+
+    def _key(self, app_id: str, device_id: str) -> str:
+        return keyspace.device(
+            keyspace.partition_of(device_id, self._partitions), app_id, device_id
+        )

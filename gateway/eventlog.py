@@ -1,0 +1,112 @@
+"""The event log: what happened and what was asked for, one entry per batch, in order per partition.
+
+It is the only way into a profile. `append` returns when the entry is on disk, and does nothing the second
+time; `read` hands entries to the one worker that owns the partition.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from gateway import keyspace
+from gateway.records import EventsUploaded, Record
+from gateway.settings import Settings
+from gateway.valkey import Reply, Valkey, Word
+
+_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+class Entry(Struct, frozen=True):
+    """A record at its place in the log."""
+
+    id: bytes
+    record: Record
+
+
+class EventLog:
+    """Appends records and reads them back, partition by partition."""
+
+    def __init__(self, valkey: Valkey, settings: Settings) -> None:
+        self._valkey = valkey
+        self._partitions = settings.partitions
+        self._ids_max = settings.dedupe_ids_max
+        self._ttl_ms = settings.dedupe_ttl_s * 1000
+
+    def partition_of(self, id_hex: str) -> int:
+        """The partition of a profile or device id."""
+        return keyspace.partition_of(id_hex, self._partitions)
+
+    async def append(
+        self, record: Record, *, ids: Sequence[UUID], source: str | None = None
+    ) -> list[int] | None:
+        """Append a record, durably and once.
+
+        `ids` are the batch id and the event ids; they are remembered per source (the device, else the
+        profile). Returns the places of events that were there already, None when the whole batch was.
+        Raises StoreUnavailable when the outcome is unknown; the same call again is harmless.
+        """
+        sender = record.sender
+        partition = self.partition_of(sender.profile_id)
+        source = source or sender.device_id or sender.profile_id
+        reply = await self._valkey.send(
+            "FCALL",
+            "append",
+            2,
+            keyspace.log(partition),
+            keyspace.seen(partition, sender.app_id, source),
+            _encode(record),
+            # The low halves of UUIDs are random in every version in use.
+            b"".join([(id.int & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big") for id in ids]),
+            self._ids_max,
+            self._ttl_ms,
+            keyspace.tail_channel(partition),
+        )
+        if reply is None:
+            return []
+        if reply == -1:
+            return None
+        assert isinstance(reply, list)
+        return [place for place in reply if isinstance(place, int)]
+
+    async def read(self, after: dict[int, bytes], count: int) -> dict[int, list[Entry]]:
+        """Up to `count` entries of each partition after its cursor; partitions with none are left out."""
+        partitions = list(after)
+        replies = await self._valkey.call_all(
+            ("XRANGE", keyspace.log(p), b"(" + after[p] if after[p] else "-", "+", "COUNT", count)
+            for p in partitions
+        )
+        return {
+            p: _entries(reply) for p, reply in zip(partitions, replies, strict=True) if reply
+        }
+
+
+def trim(partition: int, read_to: bytes) -> tuple[Word, ...]:
+    """The command that drops what every reader has read; whole nodes only, so it is cheap."""
+    return ("XTRIM", keyspace.log(partition), "MINID", "~", read_to)
+
+
+def _entries(reply: Reply) -> list[Entry]:
+    assert isinstance(reply, list)
+    entries = []
+    for item in reply:
+        assert isinstance(item, list)
+        entry_id, fields = item
+        assert isinstance(entry_id, bytes)
+        assert isinstance(fields, list)
+        packed, *rest = fields[1::2]
+        assert isinstance(packed, bytes)
+        record = _decode(packed)
+        if rest and isinstance(repeats := rest[0], bytes):
+            record = _without(record, {int(place) for place in repeats.split(b",")})
+        entries.append(Entry(entry_id, record))
+    return entries
+
+
+def _without(record: Record, places: set[int]) -> Record:
+    """The record without the events that an earlier one had already."""
+    assert isinstance(record, EventsUploaded), "only events can be repeats in part"
+    events = [event for place, event in enumerate(record.events) if place not in places]
+    return msgspec.structs.replace(record, events=events)

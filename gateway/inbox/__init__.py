@@ -1,0 +1,1 @@
+"""Messages that wait for a profile, and the devices that wait for messages."""

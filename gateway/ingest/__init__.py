@@ -1,0 +1,1 @@
+"""Events come in: batches from devices and servers, checked event by event, into the log."""

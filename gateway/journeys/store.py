@@ -1,0 +1,82 @@
+"""Journeys in Valkey, the copy of them in every process, and the decisions they led to."""
+
+import msgspec
+
+from gateway import keyspace
+from gateway.definitions import Definitions
+from gateway.journeys.model import (
+    Decision,
+    Journey,
+    LiveJourneys,
+    Standings,
+    index_live,
+    misses_as_decisions,
+)
+from gateway.settings import Settings
+from gateway.valkey import Valkey
+
+_decode = msgspec.json.Decoder(Journey).decode
+_encode = msgspec.json.Encoder().encode
+_decode_decision = msgspec.msgpack.Decoder(Decision).decode
+
+
+class _StateView(msgspec.Struct, array_like=True):
+    """The part of a profile's state that journeys own: the second place."""
+
+    profile: msgspec.Raw
+    standings: Standings = msgspec.field(default_factory=dict)
+
+
+_decode_state = msgspec.msgpack.Decoder(_StateView).decode
+
+
+class Journeys:
+    """All journeys, in memory; `live` is what workers decide by."""
+
+    def __init__(self, valkey: Valkey, definitions: Definitions, settings: Settings) -> None:
+        self._valkey = valkey
+        self._definitions = definitions
+        self._partitions = settings.partitions
+        self._journeys: dict[tuple[str, str], Journey] = {}
+        self.live: LiveJourneys = {}
+        definitions.add(self._load)
+
+    def get(self, app_id: str, journey_id: str) -> Journey | None:
+        return self._journeys.get((app_id, journey_id))
+
+    def of_app(self, app_id: str) -> list[Journey]:
+        """The journeys of an app, the oldest first."""
+        mine = [journey for journey in self._journeys.values() if journey.app_id == app_id]
+        return sorted(mine, key=lambda journey: (journey.created_at, journey.id))
+
+    def trigger_events(self, app_id: str) -> list[str]:
+        """The event names that live journeys of an app react to."""
+        return sorted(event for app, event in self.live if app == app_id)
+
+    async def save(self, journey: Journey) -> None:
+        """Store a journey; live in this process at once, in all others within a second."""
+        field = f"{journey.app_id}/{journey.id}"
+        await self._valkey.call("HSET", keyspace.JOURNEYS, field, _encode(journey))
+        await self._definitions.announce()
+
+    async def decisions(self, app_id: str, profile_id: str) -> list[Decision]:
+        """The decisions about a profile, newest first."""
+        p = keyspace.partition_of(profile_id, self._partitions)
+        reply, packed = await self._valkey.call_all(
+            (
+                ("LRANGE", keyspace.decisions(p, app_id, profile_id), 0, -1),
+                ("GET", keyspace.profile(p, app_id, profile_id)),
+            )
+        )
+        assert isinstance(reply, list)
+        decisions = [_decode_decision(item) for item in reply if isinstance(item, bytes)]
+        if isinstance(packed, bytes):
+            decisions += misses_as_decisions(_decode_state(packed).standings)
+        return sorted(decisions, key=lambda decision: -decision.at)
+
+    async def _load(self) -> None:
+        reply = await self._valkey.call("HVALS", keyspace.JOURNEYS)
+        assert isinstance(reply, list)
+        journeys = [_decode(packed) for packed in reply if isinstance(packed, bytes)]
+        self._journeys = {(journey.app_id, journey.id): journey for journey in journeys}
+        self.live = index_live(journeys)

@@ -1,0 +1,62 @@
+"""Effects that reach beyond a partition: committed with their cause, delivered after it, at least once.
+
+A record for another partition can't be part of this one's transaction. It is put here by the commit and
+moved by the owner of the partition afterwards; the log's memory of ids makes a second delivery harmless.
+"""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID, uuid5
+
+import msgspec
+
+from gateway import keyspace
+from gateway.eventlog import EventLog
+from gateway.records import EventsUploaded, ProfileMerged, Record
+from gateway.valkey import Valkey, Word
+
+_NAMESPACE = UUID("5a757275-6600-5000-8000-6f7574626f78")
+
+
+_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+Unshelve = Callable[[str, str], Awaitable[list[bytes]]]
+"""(app id, profile id) → the messages in that inbox, packed: a linked profile's go along with it."""
+
+
+def put_command(partition: int, entry_id: bytes, place: int, record: Record) -> tuple[Word, ...]:
+    """The command that puts a record into the outbox; `entry_id` and `place` name its cause."""
+    return ("HSET", keyspace.outbox(partition), b"%b-%d" % (entry_id, place), _encode(record))
+
+
+class Outbox:
+    """Delivers what commits have put into the outboxes."""
+
+    def __init__(self, valkey: Valkey, log: EventLog, unshelve: Unshelve) -> None:
+        self._valkey = valkey
+        self._log = log
+        self._unshelve = unshelve
+
+    async def deliver(self, partition: int) -> int:
+        """Deliver everything a partition has to send, in the order of its causes; how many it was."""
+        key = keyspace.outbox(partition)
+        reply = await self._valkey.call("HGETALL", key)
+        assert isinstance(reply, list)
+        parcels: list[tuple[bytes, bytes]] = list(zip(reply[::2], reply[1::2], strict=True))  # type: ignore[arg-type]
+        parcels.sort(key=lambda parcel: [int(part) for part in parcel[0].split(b"-")])
+        for name, packed in parcels:
+            await self._send(name, _decode(packed))
+            await self._valkey.call("HDEL", key, name)
+        return len(parcels)
+
+    async def _send(self, name: bytes, record: Record) -> None:
+        sender = record.sender
+        ids = [uuid5(_NAMESPACE, f"{sender.app_id}:{sender.profile_id}:{name.decode()}")]
+        source = sender.device_id
+        if isinstance(record, ProfileMerged):
+            messages = await self._unshelve(sender.app_id, record.anonymous_profile_id)
+            record = msgspec.structs.replace(record, messages=messages)
+            source = record.anonymous_profile_id
+        elif isinstance(record, EventsUploaded):
+            ids += [event.id for event in record.events]
+        await self._log.append(record, ids=ids, source=source)

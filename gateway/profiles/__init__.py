@@ -1,0 +1,1 @@
+"""People: what is known about each, folded from events."""

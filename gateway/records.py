@@ -1,0 +1,121 @@
+"""What stands in the event log: the records, and the events in them.
+
+Types only. Everything that happens to a profile is one of these, in the order in which it was appended.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, Raw, Struct
+
+NAME_CHARS_MAX = 128
+VALUE_BYTES_MAX = 4096
+ITEMS_MAX = 256
+TIME_MAX = 4_102_444_800_000  # the year 2100
+
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
+Time = Annotated[int, Meta(ge=0, le=TIME_MAX)]
+Key = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
+_Scalar = (
+    Annotated[str, Meta(max_length=VALUE_BYTES_MAX)]
+    | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    | float
+    | bool
+    | None
+)
+_Size = Meta(max_length=ITEMS_MAX)
+# Written out level by level, msgspec checks depth and sizes while it decodes: 24 µs for 50 events, as
+# much as decoding alone; walking them in Python costs 100 µs.
+_Level5 = _Scalar | Annotated[list[_Scalar], _Size] | Annotated[dict[Key, _Scalar], _Size]
+_Level4 = _Scalar | Annotated[list[_Level5], _Size] | Annotated[dict[Key, _Level5], _Size]
+_Level3 = _Scalar | Annotated[list[_Level4], _Size] | Annotated[dict[Key, _Level4], _Size]
+_Level2 = _Scalar | Annotated[list[_Level3], _Size] | Annotated[dict[Key, _Level3], _Size]
+Props = Annotated[dict[Key, _Level2], _Size]
+
+
+class Event(Struct, frozen=True, omit_defaults=True):
+    """Something that happened on a device or a server. `ts` is the device's own time, ms UTC."""
+
+    id: UUID
+    type: Name
+    name: Name
+    ts: Time
+    session_id: Annotated[str, Meta(max_length=NAME_CHARS_MAX)] | None = None
+    props: Props = {}
+
+
+class Sender(Struct, frozen=True, array_like=True):
+    """Where a record comes from: the tenant, the person, and the device if there is one."""
+
+    app_id: str
+    profile_id: str
+    device_id: str | None = None
+
+
+class EventsUploaded(Struct, frozen=True, tag="events", array_like=True):
+    """A batch. An event's corrected time is `ts + shift_ms`, but never after `received_at`."""
+
+    sender: Sender
+    received_at: int
+    shift_ms: int
+    events: list[Event]
+
+
+class DeviceRegistered(Struct, frozen=True, tag="device", array_like=True):
+    """A device came to this profile: by registering or by logging in."""
+
+    sender: Sender
+    received_at: int
+    platform: str
+    form_factor: str
+    user_id: str | None = None
+
+
+class ProfileLinked(Struct, frozen=True, tag="link", array_like=True):
+    """The anonymous sender turned out to be a known profile: hand over what there is, forward the rest."""
+
+    sender: Sender
+    received_at: int
+    known_profile_id: str
+    user_id: str
+
+
+class ProfileMerged(Struct, frozen=True, tag="merge", array_like=True):
+    """What a linked anonymous profile was when it was linked; the sender is the known profile."""
+
+    sender: Sender
+    received_at: int
+    user_id: str
+    anonymous_profile_id: str
+    state: bytes
+    messages: list[bytes]
+
+
+class MessageRequested(Struct, frozen=True, tag="message", array_like=True):
+    """A server asks for a message to this profile. `body` is the message as JSON, without times."""
+
+    sender: Sender
+    received_at: int
+    message_id: str
+    priority: int
+    ttl_s: int
+    once_per: str
+    content: Raw
+
+
+class MessageWithdrawn(Struct, frozen=True, tag="withdraw", array_like=True):
+    """A server takes a message back."""
+
+    sender: Sender
+    received_at: int
+    message_id: str
+
+
+Record = (
+    EventsUploaded
+    | DeviceRegistered
+    | ProfileLinked
+    | ProfileMerged
+    | MessageRequested
+    | MessageWithdrawn
+)

@@ -1,0 +1,337 @@
+"""A pipelined connection to Valkey: many callers, one socket, one write per turn of the event loop.
+
+Everything that is called in one turn leaves in one write, and with `appendfsync always` Valkey answers
+all of it after one fsync: that is the group commit. Callers await a plain future and never the socket,
+so a cancelled caller can't lose a reply or get another's. Why not the client library: `docs/performance.md`.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, cast
+
+import libvalkey
+import structlog
+from valkey.connection import parse_url
+
+from gateway.errors import StoreRefused, StoreUnavailable
+
+Word = str | bytes | int | float
+Reply = bytes | int | None | list["Reply"]
+
+_LOG = structlog.get_logger("valkey")
+_MISSING: Final = object()
+_LUA = Path(__file__).parent / "lua"
+
+
+def function_library() -> str:
+    """The Lua files as one Valkey function library, each in a scope of its own."""
+    parts = [f"do\n{path.read_text()}\nend\n" for path in sorted(_LUA.glob("*.lua"))]
+    return "#!lua name=zuruf\n" + "".join(parts)
+
+
+class _Connection(asyncio.Protocol):
+    """One open socket: requests go out in order, replies come back in order."""
+
+    def __init__(self, on_push: Callable[[list[Reply]], None] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = libvalkey.Reader(notEnoughData=_MISSING)
+        self._waiting: deque[asyncio.Future[Reply]] = deque()
+        self._unsent: list[bytes] = []
+        self._on_push = on_push
+        self._transport: asyncio.Transport | None = None
+        self.replies = 0
+        self.lost: asyncio.Future[None] = self._loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A cast, not an isinstance: uvloop's transports are not asyncio.Transport by inheritance.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(StoreUnavailable(f"connection lost: {exc or 'closed'}"))
+        self._waiting.clear()
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        reader.feed(data)
+        waiting = self._waiting
+        while (reply := reader.gets()) is not _MISSING:
+            if self._on_push is not None and isinstance(reply, list):
+                self._on_push(reply)
+                continue
+            self.replies += 1
+            future = waiting.popleft()
+            if future.done():
+                continue
+            if isinstance(reply, libvalkey.ReplyError):
+                future.set_exception(StoreRefused(str(reply)))
+            else:
+                future.set_result(reply)
+
+    def send(self, packed: bytes) -> asyncio.Future[Reply]:
+        future = self._loop.create_future()
+        if self._transport is None:
+            future.set_exception(StoreUnavailable("not connected"))
+            return future
+        self._waiting.append(future)
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(packed)
+        return future
+
+    def say(self, packed: bytes) -> None:
+        """Send a command whose answers arrive as pushes."""
+        if self._transport is not None:
+            self._transport.write(packed)
+
+    @property
+    def awaited(self) -> int:
+        return len(self._waiting)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._transport is not None:
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+
+
+class Valkey:
+    """A connection that comes back by itself.
+
+    While it is down every call fails at once with StoreUnavailable, and so do the calls that were under
+    way: what they asked for may or may not have happened.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        self._options = parse_url(url)
+        self._timeout_s = timeout_s
+        self._connection: _Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+
+    async def connect(self, timeout_s: float = 10.0) -> None:
+        """Connect and keep connected. Raises StoreUnavailable when that takes longer than the timeout."""
+        self._task = asyncio.create_task(self._stay_connected())
+        try:
+            await asyncio.wait_for(self._connected.wait(), timeout_s)
+        except TimeoutError:
+            await self.close()
+            message = "Valkey does not answer: is it running, and is ZURUF_VALKEY_URL right?"
+            raise StoreUnavailable(message) from None
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    def send(self, *words: Word) -> asyncio.Future[Reply]:
+        """Queue a command; the future resolves with its reply, StoreRefused or StoreUnavailable."""
+        connection = self._connection
+        if connection is None:
+            future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+            future.set_exception(StoreUnavailable("not connected"))
+            return future
+        return connection.send(libvalkey.pack_command(words))
+
+    async def call(self, *words: Word) -> Reply:
+        """Send a command and wait for its reply."""
+        return await self.send(*words)
+
+    async def call_all(self, commands: Iterable[Sequence[Word]]) -> list[Reply]:
+        """Send commands in one pipeline; raises the first error after all have been answered."""
+        futures = [self.send(*words) for words in commands]
+        if futures:
+            await asyncio.wait(futures)
+        return [future.result() for future in futures]
+
+    async def _stay_connected(self) -> None:
+        delay_s = 0.02
+        while True:
+            try:
+                connection = await open_connection(self._options)
+                await _load_functions(connection)
+            except (OSError, StoreUnavailable, StoreRefused) as error:
+                # Jitter, because after an outage it is the clients that keep a server down.
+                await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
+                delay_s = min(delay_s * 2, 1.0)
+                _LOG.debug("valkey is out of reach", error=str(error))
+                continue
+            delay_s = 0.02
+            self._connection = connection
+            self._connected.set()
+            await self._watch(connection)
+            self._connection = None
+            self._connected.clear()
+            _LOG.warning("valkey connection lost, connecting again")
+
+    async def _watch(self, connection: _Connection) -> None:
+        """Return when the connection is gone; cut it when it has stopped answering."""
+        while True:
+            answered = connection.replies
+            done, _ = await asyncio.wait([connection.lost], timeout=self._timeout_s)
+            if done:
+                return
+            if connection.awaited and connection.replies == answered:
+                _LOG.error("valkey does not answer, cutting the connection")
+                connection.abort()
+
+
+async def open_connection(
+    options: dict[str, object], on_push: Callable[[list[Reply]], None] | None = None
+) -> _Connection:
+    """Open one socket by the options of a Valkey URL, authenticated and on the right database."""
+    loop = asyncio.get_running_loop()
+    path = options.get("path")
+    if path is not None:
+        _, connection = await loop.create_unix_connection(lambda: _Connection(), str(path))
+    else:
+        _, connection = await loop.create_connection(
+            lambda: _Connection(),
+            str(options.get("host", "localhost")),
+            int(str(options.get("port", 6379))),
+            ssl=True if "connection_class" in options else None,
+        )
+    password, username = options.get("password"), options.get("username")
+    if password is not None:
+        words = ["AUTH", str(username), str(password)] if username else ["AUTH", str(password)]
+        await connection.send(libvalkey.pack_command(tuple(words)))
+    if database := options.get("db"):
+        await connection.send(libvalkey.pack_command(("SELECT", str(database))))
+    connection._on_push = on_push  # noqa: SLF001
+    return connection
+
+
+async def _load_functions(connection: _Connection) -> None:
+    """Make the server hold our function library; it keeps it across restarts."""
+    code = function_library()
+    listed = await connection.send(
+        libvalkey.pack_command(("FUNCTION", "LIST", "LIBRARYNAME", "zuruf", "WITHCODE"))
+    )
+    assert isinstance(listed, list)
+    held = listed[0] if listed else []
+    if isinstance(held, list) and code.encode() in held:
+        return
+    await connection.send(libvalkey.pack_command(("FUNCTION", "LOAD", "REPLACE", code)))
+
+
+class Subscription:
+    """Listens to sharded channels on a connection of its own.
+
+    Publish/subscribe may lose messages while the connection is down: `on_gap` is called after every
+    (re)connect, once the channels are subscribed, so that the owner can look at what it may have missed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        channels: Iterable[str],
+        on_message: Callable[[bytes, bytes], None],
+        on_gap: Callable[[], None],
+        *,
+        timeout_s: float = 5.0,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._heard = 0
+        self._pinged = False
+        self._options = parse_url(url)
+        self._channels = set(channels)
+        self._on_message = on_message
+        self._on_gap = on_gap
+        self._pending = 0
+        self._connection: _Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._stay_subscribed())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._connection is not None:
+            self._connection.abort()
+
+    @property
+    def complete(self) -> bool:
+        """All channels are subscribed: what is published from now on arrives."""
+        return self._connection is not None and self._pending == 0
+
+    def set_channels(self, channels: Iterable[str]) -> None:
+        """Listen to exactly these from now on; new ones end in a call of `on_gap`."""
+        wanted = set(channels)
+        added, removed = wanted - self._channels, self._channels - wanted
+        self._channels = wanted
+        if self._connection is None:
+            return
+        self._subscribe(self._connection, added)
+        for channel in removed:
+            self._connection.say(libvalkey.pack_command(("SUNSUBSCRIBE", channel)))
+
+    def _subscribe(self, connection: _Connection, channels: Iterable[str]) -> None:
+        for channel in channels:
+            self._pending += 1
+            connection.say(libvalkey.pack_command(("SSUBSCRIBE", channel)))
+
+    def _received(self, push: list[Reply]) -> None:
+        self._heard += 1
+        self._pinged = False
+        if push[0] == b"smessage":
+            _, channel, payload = push
+            assert isinstance(channel, bytes)
+            assert isinstance(payload, bytes)
+            self._on_message(channel, payload)
+        elif push[0] == b"ssubscribe":
+            self._pending -= 1
+            if self._pending == 0:
+                self._on_gap()
+
+    async def _stay_subscribed(self) -> None:
+        delay_s = 0.02
+        while True:
+            try:
+                connection = await open_connection(self._options, self._received)
+            except (OSError, StoreUnavailable, StoreRefused):
+                await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
+                delay_s = min(delay_s * 2, 1.0)
+                continue
+            delay_s = 0.02
+            self._pending = 0
+            self._connection = connection
+            self._subscribe(connection, self._channels)
+            if not self._channels:
+                self._on_gap()
+            await self._watch(connection)
+            self._connection = None
+
+    async def _watch(self, connection: _Connection) -> None:
+        """Return when the connection is gone; a quiet one is pinged, a mute one is cut."""
+        while True:
+            heard = self._heard
+            done, _ = await asyncio.wait([connection.lost], timeout=self._timeout_s)
+            if done:
+                return
+            if self._heard == heard:
+                if self._pinged:
+                    connection.abort()
+                connection.say(libvalkey.pack_command(("PING",)))
+                self._pinged = True

@@ -1,0 +1,461 @@
+"""A worker: owns partitions, turns their log entries and due timers into one transaction after another."""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterable
+
+import msgspec
+import structlog
+
+from gateway import keyspace
+from gateway.clock import Clock
+from gateway.errors import StoreRefused, StoreUnavailable
+from gateway.eventlog import Entry, EventLog, trim
+from gateway.inbox.store import Wakes, changes_as_commands, wake_command
+from gateway.metrics import Metrics
+from gateway.outbox import Outbox, put_command
+from gateway.pipeline import (
+    Definitions,
+    Effects,
+    State,
+    decode_state,
+    encode_state,
+    expire_message,
+    new_state,
+    react,
+)
+from gateway.settings import Settings
+from gateway.valkey import Subscription, Valkey, Word
+
+_LOG = structlog.get_logger("worker")
+_READER = "react"
+_TIMERS_MAX = 200
+_DEAD_MAX = 1_000
+_NEVER = 2**62
+
+encode_decision = msgspec.msgpack.Encoder().encode
+
+
+class Owned(msgspec.Struct):
+    """A partition this worker owns. `careful`: a turn failed, so entries are taken one at a time."""
+
+    epoch: int
+    cursor: bytes
+    next_due: int
+    states: dict[str, State] = msgspec.field(default_factory=dict)
+    careful: bool = False
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """A due timer: the message `message_id` of a profile expires."""
+
+    member: bytes
+    app_id: str
+    profile_id: str
+    message_id: str
+
+
+class Turn(msgspec.Struct):
+    """What one partition does in one turn."""
+
+    entries: list[Entry]
+    timers: list[Timer]
+    later_due: int | None = None
+    commands: list[tuple[Word, ...]] = msgspec.field(default_factory=list)
+    next_due: int = _NEVER
+    events: int = 0
+    messages: int = 0
+    decisions: int = 0
+    forwards: int = 0
+
+
+class Worker:
+    """Runs until it is stopped. Everything it knows may be lost at any moment."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        valkey: Valkey,
+        url: str,
+        log: EventLog,
+        outbox: Outbox,
+        clock: Clock,
+        metrics: Metrics,
+        definitions: Callable[[], Definitions],
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._valkey = valkey
+        self._log = log
+        self._outbox = outbox
+        self._clock = clock
+        self._metrics = metrics
+        self._definitions = definitions
+        self._owned: dict[int, Owned] = {}
+        self._dirty: set[int] = set()
+        self._to_deliver: set[int] = set()
+        self._stir = asyncio.Event()
+        self._deliver_stir = asyncio.Event()
+        self._lost_contact = False
+        self._stopping = False
+        self._subscription = Subscription(
+            url, [], on_message=self._on_tail, on_gap=self._look_everywhere
+        )
+
+    async def run(self) -> None:
+        """Work until `stop`; then give the partitions back."""
+        self._subscription.start()
+        leases = asyncio.create_task(self._keep_leases())
+        deliveries = asyncio.create_task(self._deliver())
+        try:
+            while not self._stopping:
+                await self._wait_for_work()
+                try:
+                    await self._turn()
+                except (StoreUnavailable, StoreRefused) as error:
+                    self._lose_contact(error)
+        finally:
+            for task in (leases, deliveries):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+            await self._subscription.close()
+            with contextlib.suppress(StoreUnavailable, StoreRefused):
+                await self._give_back(list(self._owned))
+                await self._valkey.call("ZREM", keyspace.WORKERS, self._name)
+
+    def stop(self) -> None:
+        """Finish the turn and return from `run`."""
+        self._stopping = True
+        self._stir.set()
+
+    # -- waiting ------------------------------------------------------------------------------
+
+    def _on_tail(self, channel: bytes, _payload: bytes) -> None:
+        self._dirty.add(int(channel[channel.index(b"{") + 1 : -1]))
+        self._stir.set()
+
+    def _look_everywhere(self) -> None:
+        """Wake-ups may have been lost: look at every partition."""
+        self._dirty.update(self._owned)
+        self._stir.set()
+
+    async def _wait_for_work(self) -> None:
+        if not self._dirty:
+            due = min((owned.next_due for owned in self._owned.values()), default=_NEVER)
+            wait_s = max(0.0, (due - self._clock.now_ms()) / 1000)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stir.wait(), min(wait_s, 1.0))
+        self._stir.clear()
+
+    # -- leases -------------------------------------------------------------------------------
+
+    async def _keep_leases(self) -> None:
+        pause_s = self._settings.lease_s / 3
+        while True:
+            try:
+                await self._settle_leases()
+            except (StoreUnavailable, StoreRefused) as error:
+                self._lose_contact(error)
+                await asyncio.sleep(0.02)
+                continue
+            await asyncio.sleep(pause_s)
+
+    async def _settle_leases(self) -> None:
+        lease_ms = int(self._settings.lease_s * 1000)
+        now = self._clock.now_ms()
+        await self._valkey.call("ZADD", keyspace.WORKERS, now + lease_ms, self._name)
+        live = await self._valkey.call("ZRANGEBYSCORE", keyspace.WORKERS, now, "+inf")
+        assert isinstance(live, list)
+        names = [name.decode() for name in live if isinstance(name, bytes)]
+        if self._lost_contact:
+            # What was in flight may have happened: forget all, and take a new epoch to be alone again.
+            self._owned.clear()
+            self._lost_contact = False
+        wanted = [
+            p for p in range(self._settings.partitions) if owner_of(p, names) == self._name
+        ]
+        await self._give_back([p for p in self._owned if p not in set(wanted)])
+        epochs = await self._valkey.call_all(
+            (
+                "FCALL",
+                "lease",
+                2,
+                keyspace.lease(p),
+                keyspace.epoch(p),
+                self._name,
+                lease_ms,
+                self._owned[p].epoch if p in self._owned else 0,
+            )
+            for p in wanted
+        )
+        taken: dict[int, int] = {}
+        for p, epoch in zip(wanted, epochs, strict=True):
+            assert isinstance(epoch, int)
+            if epoch == 0:
+                self._owned.pop(p, None)
+            elif p not in self._owned or self._owned[p].epoch != epoch:
+                taken[p] = epoch
+        await self._take(taken)
+        self._valkey.send("ZREMRANGEBYSCORE", keyspace.WORKERS, "-inf", now - lease_ms)
+        self._metrics.gauges.partitions = len(self._owned)
+        self._look_everywhere()
+
+    async def _take(self, epochs: dict[int, int]) -> None:
+        """Start with partitions that are ours from now on."""
+        if not epochs:
+            return
+        cursors = await self._valkey.call_all(
+            ("HGET", keyspace.cursor(p), _READER) for p in epochs
+        )
+        dues = await self._valkey.call_all(
+            ("ZRANGE", keyspace.timers(p), 0, 0, "WITHSCORES") for p in epochs
+        )
+        for (p, epoch), cursor, due in zip(epochs.items(), cursors, dues, strict=True):
+            assert cursor is None or isinstance(cursor, bytes)
+            assert isinstance(due, list)
+            next_due = int(float(due[1])) if due else _NEVER  # type: ignore[arg-type]
+            self._owned[p] = Owned(epoch, cursor or b"", next_due)
+        self._subscription.set_channels(keyspace.tail_channel(p) for p in self._owned)
+        self._to_deliver.update(epochs)
+        self._deliver_stir.set()
+        _LOG.info("took partitions", count=len(epochs), owned=len(self._owned))
+
+    async def _give_back(self, partitions: list[int]) -> None:
+        for p in partitions:
+            del self._owned[p]
+        await self._valkey.call_all(
+            ("FCALL", "release", 2, keyspace.lease(p), keyspace.epoch(p), self._name)
+            for p in partitions
+        )
+        if partitions:
+            self._subscription.set_channels(keyspace.tail_channel(p) for p in self._owned)
+
+    def _lose_contact(self, error: Exception) -> None:
+        if not self._lost_contact:
+            _LOG.warning("lost contact with the store", error=str(error))
+        self._lost_contact = True
+        self._dirty.clear()
+
+    # -- turns --------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        """One round: read what is new, load, decide, commit; all partitions side by side."""
+        if self._lost_contact:
+            self._dirty.clear()
+            return
+        turns = await self._read_turns()
+        if not turns:
+            return
+        owned = {p: self._owned[p] for p in turns if p in self._owned}
+        await self._load_states({p: turns[p] for p in owned}, owned)
+        definitions = self._definitions()
+        commits = []
+        for p, partition in owned.items():
+            self._work(p, partition, turns[p], definitions)
+            commits.append(_commit(p, partition.epoch, turns[p].commands))
+        replies = await self._valkey.call_all(commits)
+        for (p, partition), written in zip(owned.items(), replies, strict=True):
+            self._settle(p, partition, turns[p], written=written == 1)
+
+    async def _read_turns(self) -> dict[int, Turn]:
+        dirty, self._dirty = self._dirty & self._owned.keys(), set()
+        count = self._settings.worker_entries_max
+        careful = {p for p in dirty if self._owned[p].careful}
+        entries = await self._log.read({p: self._owned[p].cursor for p in dirty - careful}, count)
+        entries |= await self._log.read({p: self._owned[p].cursor for p in careful}, 1)
+        self._dirty |= {
+            p for p, read in entries.items() if len(read) == count or p in careful
+        }
+        now = self._clock.now_ms()
+        due = [p for p, owned in self._owned.items() if owned.next_due <= now]
+        # One more than a turn takes: the last one says when to look again.
+        replies = await self._valkey.call_all(
+            ("ZRANGE", keyspace.timers(p), 0, _TIMERS_MAX, "WITHSCORES") for p in due
+        )
+        turns = {p: Turn(read, []) for p, read in entries.items()}
+        for p, reply in zip(due, replies, strict=True):
+            assert isinstance(reply, list)
+            turn = turns.setdefault(p, Turn([], []))
+            turn.later_due = _NEVER
+            for member, score in zip(reply[::2], reply[1::2], strict=True):
+                assert isinstance(member, bytes)
+                assert isinstance(score, bytes)
+                if float(score) > now or len(turn.timers) == _TIMERS_MAX:
+                    turn.later_due = int(float(score))
+                    break
+                turn.timers.append(_timer(member))
+        return turns
+
+    async def _load_states(self, turns: dict[int, Turn], owned: dict[int, Owned]) -> None:
+        missing: list[tuple[int, str, str]] = []
+        for p, turn in turns.items():
+            states = owned[p].states
+            if len(states) > self._settings.worker_profiles_max // len(self._owned) + 1:
+                states.clear()
+            people = {
+                (entry.record.sender.app_id, entry.record.sender.profile_id)
+                for entry in turn.entries
+            } | {(timer.app_id, timer.profile_id) for timer in turn.timers}
+            missing += [(p, a, id) for a, id in people if f"{a}:{id}" not in states]
+        replies = await self._valkey.call_all(
+            ("GET", keyspace.profile(p, app_id, id)) for p, app_id, id in missing
+        )
+        for (p, app_id, id), packed in zip(missing, replies, strict=True):
+            if isinstance(packed, bytes):
+                owned[p].states[f"{app_id}:{id}"] = decode_state(packed)
+
+    def _work(self, p: int, owned: Owned, turn: Turn, definitions: Definitions) -> None:
+        """Fill in the turn's commands. When a record can't be worked with, it is set aside."""
+        effects: dict[str, Effects] = {}
+        try:
+            self._decide(owned, turn, definitions, effects)
+        except Exception as error:  # a fault in one record must not stop all that come after it
+            _LOG.exception("a record failed", partition=p, careful=owned.careful)
+            owned.states.clear()
+            turn.timers.clear()
+            if not owned.careful:
+                owned.careful = True
+                turn.entries.clear()
+                self._dirty.add(p)
+                return
+            turn.commands = [_set_aside(p, turn.entries[0], error), *_advance(p, turn)]
+            return
+        owned.careful = False
+        turn.commands = [*self._commands(p, owned, turn, effects), *_advance(p, turn)]
+
+    def _decide(
+        self, owned: Owned, turn: Turn, definitions: Definitions, effects: dict[str, Effects]
+    ) -> None:
+        states = owned.states
+        for entry in turn.entries:
+            sender = entry.record.sender
+            key = f"{sender.app_id}:{sender.profile_id}"
+            state = states.get(key)
+            if state is None:
+                state = states[key] = new_state(sender)
+            react(state, entry.record, effects.setdefault(key, Effects()), definitions)
+        now = self._clock.now_ms()
+        for timer in turn.timers:
+            key = f"{timer.app_id}:{timer.profile_id}"
+            if key in states:
+                expire_message(
+                    states[key], timer.message_id, now, effects.setdefault(key, Effects())
+                )
+
+    def _commands(
+        self, p: int, owned: Owned, turn: Turn, effects: dict[str, Effects]
+    ) -> Iterable[tuple[Word, ...]]:
+        wakes: Wakes = []
+        timers = keyspace.timers(p)
+        place = 0
+        for key, effect in effects.items():
+            state = owned.states[key]
+            app_id, profile_id = state.profile.app_id, state.profile.id
+            yield ("SET", keyspace.profile(p, app_id, profile_id), encode_state(state))
+            if effect.inbox:
+                ttl_ms = self._settings.inbox_ttl_s * 1000
+                version = state.inbox.version
+                yield from changes_as_commands(
+                    p, app_id, profile_id, version, effect.inbox, ttl_ms
+                )
+                wakes.append((key, version))
+            for message_id, expires_at in effect.inbox.expire_at.items():
+                member = f"{app_id}:{profile_id}:{message_id}"
+                if expires_at is None:
+                    yield ("ZREM", timers, member)
+                else:
+                    yield ("ZADD", timers, expires_at, member)
+                    turn.next_due = min(turn.next_due, expires_at)
+            if effect.decisions:
+                decisions = keyspace.decisions(p, app_id, profile_id)
+                yield ("LPUSH", decisions, *map(encode_decision, effect.decisions))
+                yield ("LTRIM", decisions, 0, self._settings.decisions_max - 1)
+            for record in effect.forwards:
+                yield put_command(p, turn.entries[-1].id, place, record)
+                place += 1
+            turn.events += effect.events
+            turn.messages += effect.messages
+            turn.decisions += len(effect.decisions)
+        turn.forwards = place
+        if turn.timers:
+            yield ("ZREM", timers, *[timer.member for timer in turn.timers])
+        if wakes:
+            yield wake_command(p, wakes)
+
+    def _settle(self, p: int, owned: Owned, turn: Turn, *, written: bool) -> None:
+        counts = self._metrics.counts
+        if not written:
+            _LOG.warning("fenced: the partition has a newer owner", partition=p)
+            counts.commits_fenced += 1
+            if self._owned.get(p) is owned:
+                del self._owned[p]
+            return
+        if turn.entries:
+            owned.cursor = turn.entries[-1].id
+        if turn.later_due is not None:
+            owned.next_due = turn.later_due
+        owned.next_due = min(owned.next_due, turn.next_due)
+        counts.commits += 1
+        counts.entries_read += len(turn.entries)
+        counts.events_reacted += turn.events
+        counts.messages_sent += turn.messages
+        counts.decisions += turn.decisions
+        if turn.forwards:
+            self._to_deliver.add(p)
+            self._deliver_stir.set()
+
+    async def _deliver(self) -> None:
+        """Empty the outboxes of partitions that have something in them."""
+        while True:
+            await self._deliver_stir.wait()
+            self._deliver_stir.clear()
+            partitions, self._to_deliver = self._to_deliver, set()
+            for p in partitions:
+                try:
+                    await self._outbox.deliver(p)
+                except (StoreUnavailable, StoreRefused):
+                    self._to_deliver.add(p)
+            if self._to_deliver:
+                await asyncio.sleep(0.1)
+                self._deliver_stir.set()
+
+
+def owner_of(partition: int, names: list[str]) -> str | None:
+    """Which of the live workers should own a partition (rendezvous hashing: few move when one comes)."""
+    return max(
+        names,
+        key=lambda name: hashlib.blake2b(f"{name}\0{partition}".encode(), digest_size=8).digest(),
+        default=None,
+    )
+
+
+def _commit(p: int, epoch: int, commands: list[tuple[Word, ...]]) -> tuple[Word, ...]:
+    keys = {command[1] for command in commands if command[0] != "SPUBLISH"}
+    words: list[Word] = ["FCALL", "commit", 1 + len(keys), keyspace.epoch(p), *keys, epoch]
+    for command in commands:
+        words.append(len(command))
+        words += command
+    return tuple(words)
+
+
+def _advance(p: int, turn: Turn) -> Iterable[tuple[Word, ...]]:
+    """Move the cursor, and drop what is behind it."""
+    if turn.entries:
+        read_to = turn.entries[-1].id
+        yield ("HSET", keyspace.cursor(p), _READER, read_to)
+        yield trim(p, read_to)
+
+
+def _set_aside(p: int, entry: Entry, error: Exception) -> tuple[Word, ...]:
+    return (
+        *("XADD", keyspace.dead(p), "MAXLEN", "~", _DEAD_MAX, "*"),
+        *("id", entry.id, "record", repr(entry.record)[:65_536], "error", repr(error)[:1_024]),
+    )
+
+
+def _timer(member: bytes) -> Timer:
+    app_id, profile_id, message_id = member.decode().split(":")
+    return Timer(member, app_id, profile_id, message_id)
