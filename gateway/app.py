@@ -14,7 +14,6 @@ from litestar import Litestar, Request, Response
 from litestar.config.app import AppConfig
 from litestar.exceptions import (
     ClientException,
-    HTTPException,
     MethodNotAllowedException,
     NotFoundException,
     SerializationException,
@@ -37,8 +36,8 @@ from gateway.console.api import (
 from gateway.definitions import Definitions
 from gateway.devices.api import DeviceApi
 from gateway.devices.store import Devices
-from gateway.edge import Edge, Handler, Receive, Scope, Send, problem_body
-from gateway.errors import Problem, SettingError, StoreRefused, StoreUnavailable
+from gateway.edge import Edge, Handler, Receive, Scope, Send, problem_body, problem_of
+from gateway.errors import Problem, SettingError
 from gateway.eventlog import EventLog
 from gateway.inbox.api import InboxApi
 from gateway.inbox.store import Watch
@@ -281,7 +280,9 @@ class Application:
         assert self.core is not None
         if self.edge.draining.is_set():
             raise Problem("draining", "this process is shutting down")
-        write = self.core.valkey.call("HSET", keyspace.INSTALL, "ready_at", self.core.clock.now_ms())
+        write = self.core.valkey.call(
+            "HSET", keyspace.INSTALL, "ready_at", self.core.clock.now_ms()
+        )
         try:
             await asyncio.wait_for(write, _READY_TIMEOUT_S)
         except TimeoutError:
@@ -358,23 +359,16 @@ def _answer_exception(_request: Request[Any, Any, Any], error: Exception) -> Res
 
 
 def _problem_of(error: Exception) -> Problem:
+    """Litestar's exceptions in our words; all others as on the device routes."""
     match error:
-        case Problem():
-            return error
-        case StoreUnavailable() | StoreRefused():
-            return Problem("store_unavailable", "try again")
         case NotFoundException():
             return Problem("not_found", "no such route")
         case MethodNotAllowedException():
             return Problem("method_not_allowed", "see the reference at /docs")
-        case ValidationException():
-            reasons = "; ".join(str(item.get("message")) for item in error.extra or [] if isinstance(item, dict))
-            return Problem("invalid_body", reasons or error.detail)
-        case SerializationException() | ClientException() if isinstance(error, HTTPException) and error.status_code == 413:
+        case ValidationException(extra=list() as faults):
+            return Problem("invalid_body", "; ".join(str(fault["message"]) for fault in faults))
+        case ClientException(status_code=413):
             return Problem("body_too_large", error.detail)
         case SerializationException() | ClientException() | RecursionError():
             return Problem("malformed_body", str(error))
-        case _:
-            reference = secrets.token_hex(4)
-            _LOG.error("request failed", reference=reference, exc_info=error)
-            return Problem("internal", f"reference {reference}")
+    return problem_of(error)

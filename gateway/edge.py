@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from gateway.apps.model import App, KeyKind
 from gateway.apps.store import Apps
@@ -181,7 +181,7 @@ class Edge:
             (b"x-server-time", b"%d" % self.clock.now_ms()),
             *extra,
         ]
-        if status != 204 and status != 304:
+        if status not in {204, 304}:
             headers.append((b"content-type", content_type))
             headers.append((b"content-length", b"%d" % len(body)))
         if self.draining.is_set():
@@ -212,16 +212,8 @@ class Edge:
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 await handler(scope, receive, send)
-            except Problem as problem:
-                await self.refuse(send, problem)
-            except StoreUnavailable:
-                await self.refuse(send, Problem("store_unavailable", "try again"))
-            except StoreRefused as error:
-                await self.refuse(send, problem_of_refusal(error))
-            except Exception:
-                reference = new_id()[:8]
-                _LOG.exception("request failed", path=scope["path"], reference=reference)
-                await self.refuse(send, Problem("internal", f"reference {reference}"))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+                await self.refuse(send, problem_of(error))
 
         return guarded
 
@@ -237,12 +229,21 @@ def problem_body(problem: Problem) -> dict[str, object]:
     }
 
 
-def problem_of_refusal(error: StoreRefused) -> Problem:
-    """Valkey is full, loading, or the command was wrong."""
-    if "OOM" in str(error):
-        return Problem("overloaded", "the store is full", retry_after_s=10)
-    _LOG.error("valkey refused a command", error=str(error))
-    return Problem("store_unavailable", "try again")
+def problem_of(error: Exception) -> Problem:
+    """What to tell a client about an error; what it must not know is in the log, by reference."""
+    match error:
+        case Problem():
+            return error
+        case StoreUnavailable():
+            return Problem("store_unavailable", "try again")
+        case StoreRefused() if str(error).startswith("OOM"):
+            return Problem("overloaded", "the store is full", retry_after_s=10)
+        case StoreRefused():
+            _LOG.error("valkey refused a command", error=str(error))
+            return Problem("store_unavailable", "try again")
+    reference = new_id()[:8]
+    _LOG.error("request failed", reference=reference, exc_info=error)
+    return Problem("internal", f"reference {reference}")
 
 
 async def discard(receive: Receive, limit: int) -> None:
@@ -288,7 +289,7 @@ def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
         stream = isal_zlib.decompressobj(31)
         try:
             inflated = stream.decompress(body, limit + 1)
-        except isal_zlib.error as error:
+        except igzip_lib.IsalError as error:  # type: ignore[misc]  # the stub calls it a value
             raise Problem("malformed_compression", str(error)) from None
         if len(inflated) <= limit and not stream.eof:
             raise Problem("malformed_compression", "the gzip body is truncated")
@@ -322,5 +323,3 @@ def query_of(scope: Scope) -> dict[bytes, bytes]:
     if not text:
         return {}
     return dict(pair.partition(b"=")[::2] for pair in text.split(b"&"))
-
-

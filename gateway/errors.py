@@ -1,11 +1,11 @@
 """What can go wrong, and how it is told.
 
-    ZurufError
-    ├── Problem            a request cannot be served; becomes problem+json with a stable code
-    ├── StoreUnavailable   Valkey did not answer: the outcome of the call is unknown
-    ├── StoreRefused       Valkey answered with an error
-    ├── Fenced             the partition has another owner now; nothing was written
-    └── SettingError       a setting is unknown or out of bounds; the process does not start
+ZurufError
+├── Problem            a request cannot be served; becomes problem+json with a stable code
+├── StoreUnavailable   Valkey did not answer: the outcome of the call is unknown
+├── StoreRefused       Valkey answered with an error
+├── Fenced             the partition has another owner now; nothing was written
+└── SettingError       a setting is unknown or out of bounds; the process does not start
 """
 
 PROBLEMS: dict[str, tuple[int, str]] = {

@@ -4,8 +4,7 @@ It is the only way into a profile. `append` returns when the entry is on disk, a
 time; `read` hands entries to the one worker that owns the partition.
 """
 
-from collections.abc import Sequence
-from uuid import UUID
+from collections.abc import Awaitable
 
 import msgspec
 from msgspec import Struct
@@ -15,7 +14,7 @@ from gateway.records import EventsUploaded, Record
 from gateway.settings import Settings
 from gateway.valkey import Reply, Valkey, Word
 
-_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 
@@ -39,37 +38,34 @@ class EventLog:
         """The partition of a profile or device id."""
         return keyspace.partition_of(id_hex, self._partitions)
 
-    async def append(
-        self, record: Record, *, ids: Sequence[UUID], source: str | None = None
-    ) -> list[int] | None:
-        """Append a record, durably and once.
+    def append(
+        self, record: Record, fingerprints: bytes, *, source: str | None = None
+    ) -> Awaitable[int]:
+        """Append a record, durably and once; resolves to how many of its events were there already.
 
-        `ids` are the batch id and the event ids; they are remembered per source (the device, else the
-        profile). Returns the places of events that were there already, None when the whole batch was.
-        Raises StoreUnavailable when the outcome is unknown; the same call again is harmless.
+        `fingerprints`: of the batch id, then of each event id; they are remembered per source (the
+        device, else the profile). Raises StoreUnavailable when the outcome is unknown; the same call
+        again is harmless.
+
+        Not a coroutine: the record is packed at once, so that the caller may let go of it. A batch that
+        is freed before the wait for the disk is freed while it is still in the processor's cache.
         """
         sender = record.sender
         partition = self.partition_of(sender.profile_id)
         source = source or sender.device_id or sender.profile_id
-        reply = await self._valkey.send(
+        reply = self._valkey.send(
             "FCALL",
             "append",
             2,
             keyspace.log(partition),
             keyspace.seen(partition, sender.app_id, source),
             _encode(record),
-            # The low halves of UUIDs are random in every version in use.
-            b"".join([(id.int & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "big") for id in ids]),
+            fingerprints,
             self._ids_max,
             self._ttl_ms,
             keyspace.tail_channel(partition),
         )
-        if reply is None:
-            return []
-        if reply == -1:
-            return None
-        assert isinstance(reply, list)
-        return [place for place in reply if isinstance(place, int)]
+        return _as_count(reply)
 
     async def read(self, after: dict[int, bytes], count: int) -> dict[int, list[Entry]]:
         """Up to `count` entries of each partition after its cursor; partitions with none are left out."""
@@ -78,14 +74,18 @@ class EventLog:
             ("XRANGE", keyspace.log(p), b"(" + after[p] if after[p] else "-", "+", "COUNT", count)
             for p in partitions
         )
-        return {
-            p: _entries(reply) for p, reply in zip(partitions, replies, strict=True) if reply
-        }
+        return {p: _entries(reply) for p, reply in zip(partitions, replies, strict=True) if reply}
 
 
 def trim(partition: int, read_to: bytes) -> tuple[Word, ...]:
     """The command that drops what every reader has read; whole nodes only, so it is cheap."""
     return ("XTRIM", keyspace.log(partition), "MINID", "~", read_to)
+
+
+async def _as_count(reply: Awaitable[Reply]) -> int:
+    count = await reply
+    assert isinstance(count, int)
+    return count
 
 
 def _entries(reply: Reply) -> list[Entry]:

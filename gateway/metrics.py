@@ -118,7 +118,7 @@ class Metrics:
             if report.at > time.time() - _FORGET_S:
                 reports[name.decode()] = report
             else:
-                self._valkey.send("HDEL", keyspace.METRICS, name)
+                await self._valkey.call("HDEL", keyspace.METRICS, name)
         registry = CollectorRegistry()
         registry.register(_Fleet(reports))
         return generate_latest(registry)

@@ -5,19 +5,22 @@ moved by the owner of the partition afterwards; the log's memory of ids makes a 
 """
 
 from collections.abc import Awaitable, Callable
-from uuid import UUID, uuid5
 
 import msgspec
 
 from gateway import keyspace
 from gateway.eventlog import EventLog
-from gateway.records import EventsUploaded, ProfileMerged, Record
+from gateway.records import (
+    FINGERPRINT_BYTES,
+    EventsUploaded,
+    ProfileMerged,
+    Record,
+    batch_fingerprints,
+    fingerprint_of,
+)
 from gateway.valkey import Valkey, Word
 
-_NAMESPACE = UUID("5a757275-6600-5000-8000-6f7574626f78")
-
-
-_encode = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+_encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 Unshelve = Callable[[str, str], Awaitable[list[bytes]]]
@@ -51,12 +54,13 @@ class Outbox:
 
     async def _send(self, name: bytes, record: Record) -> None:
         sender = record.sender
-        ids = [uuid5(_NAMESPACE, f"{sender.app_id}:{sender.profile_id}:{name.decode()}")]
+        prints = fingerprint_of("outbox", sender.app_id, sender.profile_id, name)
         source = sender.device_id
         if isinstance(record, ProfileMerged):
             messages = await self._unshelve(sender.app_id, record.anonymous_profile_id)
             record = msgspec.structs.replace(record, messages=messages)
             source = record.anonymous_profile_id
         elif isinstance(record, EventsUploaded):
-            ids += [event.id for event in record.events]
-        await self._log.append(record, ids=ids, source=source)
+            ids = [event.id for event in record.events]
+            prints += batch_fingerprints(ids[0], ids)[FINGERPRINT_BYTES:]
+        await self._log.append(record, prints, source=source)

@@ -14,7 +14,6 @@ import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.structs import replace
 
-from gateway.records import DeviceRegistered, Event, EventsUploaded, MessageRequested, MessageWithdrawn, ProfileLinked, ProfileMerged, Record, Sender
 from gateway.inbox.model import (
     Changes,
     Display,
@@ -40,6 +39,17 @@ from gateway.journeys.model import (
     miss,
 )
 from gateway.profiles.model import Profile, absorb, fold, meet_device
+from gateway.records import (
+    DeviceRegistered,
+    Event,
+    EventsUploaded,
+    MessageRequested,
+    MessageWithdrawn,
+    ProfileLinked,
+    ProfileMerged,
+    Record,
+    Sender,
+)
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_shelved = msgspec.msgpack.Decoder(Shelved).decode
@@ -82,7 +92,9 @@ def new_state(sender: Sender) -> State:
 
 def react(state: State, record: Record, effects: Effects, definitions: Definitions) -> None:
     """Change the state of the record's profile, and gather what else it leads to."""
-    if state.profile.linked_to is not None and not isinstance(record, ProfileLinked | ProfileMerged):
+    if state.profile.linked_to is not None and not isinstance(
+        record, ProfileLinked | ProfileMerged
+    ):
         _forward(state, record, effects)
         return
     match record:
@@ -174,9 +186,9 @@ def _try_to_send(
 ) -> None:
     standing = _standing(state, journey)
     room = len(state.inbox.items) < definitions.inbox_messages_max
-    gates = decide(journey, standing, event, at, now, room=room)
+    gates = decide(journey, standing, at, now, room=room)
     passed = gates[-1].passed
-    cause = cause_id(journey.id, journey.version, event.id.hex)
+    cause = cause_id(journey.id, journey.version, event.id)
     message_id = message_id_of(state.profile.id, cause) if passed else None
     effects.decisions.append(
         Decision(
@@ -186,7 +198,7 @@ def _try_to_send(
             journey_id=journey.id,
             journey_version=journey.version,
             event=event.name,
-            event_id=event.id.hex,
+            event_id=event.id,
             failed_gate=None if passed else gates[-1].gate,
             gates=gates,
             message_id=message_id,
@@ -252,9 +264,7 @@ def _send_requested(
         )
 
 
-def _put_message(
-    state: State, effects: Effects, message: Message, device_id: str | None
-) -> None:
+def _put_message(state: State, effects: Effects, message: Message, device_id: str | None) -> None:
     effects.messages += 1
     put(
         state.inbox,
@@ -287,15 +297,13 @@ def _link(state: State, record: ProfileLinked, effects: Effects) -> None:
     effects.forwards.append(merged)
 
 
-def _forward(state: State, record: Any, effects: Effects) -> None:  # noqa: ANN401 - all have a sender
+def _forward(state: State, record: Any, effects: Effects) -> None:
     assert state.profile.linked_to is not None
     sender = replace(record.sender, profile_id=state.profile.linked_to)
     effects.forwards.append(replace(record, sender=sender))
 
 
-def _merge(
-    state: State, record: ProfileMerged, effects: Effects, definitions: Definitions
-) -> None:
+def _merge(state: State, record: ProfileMerged, effects: Effects, definitions: Definitions) -> None:
     if record.anonymous_profile_id in state.profile.links:
         return
     anonymous = decode_state(record.state)

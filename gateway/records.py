@@ -3,8 +3,9 @@
 Types only. Everything that happens to a profile is one of these, in the order in which it was appended.
 """
 
+import hashlib
+from collections.abc import Sequence
 from typing import Annotated
-from uuid import UUID
 
 from msgspec import Meta, Raw, Struct
 
@@ -13,6 +14,8 @@ VALUE_BYTES_MAX = 4096
 ITEMS_MAX = 256
 TIME_MAX = 4_102_444_800_000  # the year 2100
 
+# Ids stay text: 50 UUID objects cost 20 µs to make and hash, checking their text together costs 3.
+Id = Annotated[str, Meta(min_length=36, max_length=36)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Time = Annotated[int, Meta(ge=0, le=TIME_MAX)]
 Key = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
@@ -33,10 +36,10 @@ _Level2 = _Scalar | Annotated[list[_Level3], _Size] | Annotated[dict[Key, _Level
 Props = Annotated[dict[Key, _Level2], _Size]
 
 
-class Event(Struct, frozen=True, omit_defaults=True):
+class Event(Struct, frozen=True, omit_defaults=True, gc=False):
     """Something that happened on a device or a server. `ts` is the device's own time, ms UTC."""
 
-    id: UUID
+    id: Id
     type: Name
     name: Name
     ts: Time
@@ -119,3 +122,33 @@ Record = (
     | MessageRequested
     | MessageWithdrawn
 )
+
+
+# -- what the log remembers of them -----------------------------------------------------------
+
+FINGERPRINT_BYTES = 8
+
+
+def batch_fingerprints(batch_id: Id, event_ids: Sequence[Id]) -> bytes:
+    """Fingerprints of a batch id and of its event ids, 8 bytes each, one after the other.
+
+    Taken from the low halves of the UUIDs, which are random in every version in use. That of the batch is
+    inverted: a client may name a batch after one of its events. Raises ValueError when an id is no UUID in
+    its 36 character form.
+    """
+    text = "".join((batch_id, *event_ids))
+    count = len(event_ids) + 1
+    dashes = "-" * count
+    if any(text[place::36] != dashes for place in (8, 13, 18, 23)):
+        raise ValueError("an id is not a UUID")
+    packed = bytes.fromhex(text.replace("-", ""))
+    if len(packed) != 16 * count:
+        raise ValueError("an id is not a UUID")
+    low = memoryview(packed).cast("Q")[1::2].tobytes()
+    return bytes(~byte & 0xFF for byte in low[:8]) + low[8:]
+
+
+def fingerprint_of(*causes: object) -> bytes:
+    """A fingerprint made from its causes, for records that have no ids."""
+    text = "\0".join(map(str, causes))
+    return hashlib.blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).digest()

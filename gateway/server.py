@@ -29,14 +29,14 @@ class GuardedProtocol(HttpToolsProtocol):
 
     settings: Settings
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's signature
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.began: float | None = None
         self.head_done = False
         self.head_bytes = 0
         self.on_lost: Callable[[], None] | None = None
 
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's signature
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.began = self.loop.time()
         if len(self.connections) > self.settings.connections_max:
@@ -58,7 +58,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.head_done = True
-        self.scope["zuruf.on_lost"] = self._set_on_lost
+        # An extension of ours; ASGI's type knows no keys but its own.
+        self.scope["zuruf.on_lost"] = self._set_on_lost  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

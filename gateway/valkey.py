@@ -202,10 +202,10 @@ async def open_connection(
     loop = asyncio.get_running_loop()
     path = options.get("path")
     if path is not None:
-        _, connection = await loop.create_unix_connection(lambda: _Connection(), str(path))
+        _, connection = await loop.create_unix_connection(_Connection, str(path))
     else:
         _, connection = await loop.create_connection(
-            lambda: _Connection(),
+            _Connection,
             str(options.get("host", "localhost")),
             int(str(options.get("port", 6379))),
             ssl=True if "connection_class" in options else None,

@@ -174,9 +174,7 @@ class Worker:
             # What was in flight may have happened: forget all, and take a new epoch to be alone again.
             self._owned.clear()
             self._lost_contact = False
-        wanted = [
-            p for p in range(self._settings.partitions) if owner_of(p, names) == self._name
-        ]
+        wanted = [p for p in range(self._settings.partitions) if owner_of(p, names) == self._name]
         await self._give_back([p for p in self._owned if p not in set(wanted)])
         epochs = await self._valkey.call_all(
             (
@@ -199,7 +197,7 @@ class Worker:
             elif p not in self._owned or self._owned[p].epoch != epoch:
                 taken[p] = epoch
         await self._take(taken)
-        self._valkey.send("ZREMRANGEBYSCORE", keyspace.WORKERS, "-inf", now - lease_ms)
+        await self._valkey.call("ZREMRANGEBYSCORE", keyspace.WORKERS, "-inf", now - lease_ms)
         self._metrics.gauges.partitions = len(self._owned)
         self._look_everywhere()
 
@@ -207,9 +205,7 @@ class Worker:
         """Start with partitions that are ours from now on."""
         if not epochs:
             return
-        cursors = await self._valkey.call_all(
-            ("HGET", keyspace.cursor(p), _READER) for p in epochs
-        )
+        cursors = await self._valkey.call_all(("HGET", keyspace.cursor(p), _READER) for p in epochs)
         dues = await self._valkey.call_all(
             ("ZRANGE", keyspace.timers(p), 0, 0, "WITHSCORES") for p in epochs
         )
@@ -266,9 +262,7 @@ class Worker:
         careful = {p for p in dirty if self._owned[p].careful}
         entries = await self._log.read({p: self._owned[p].cursor for p in dirty - careful}, count)
         entries |= await self._log.read({p: self._owned[p].cursor for p in careful}, 1)
-        self._dirty |= {
-            p for p, read in entries.items() if len(read) == count or p in careful
-        }
+        self._dirty |= {p for p, read in entries.items() if len(read) == count or p in careful}
         now = self._clock.now_ms()
         due = [p for p, owned in self._owned.items() if owned.next_due <= now]
         # One more than a turn takes: the last one says when to look again.
@@ -312,8 +306,8 @@ class Worker:
         effects: dict[str, Effects] = {}
         try:
             self._decide(owned, turn, definitions, effects)
-        except Exception as error:  # a fault in one record must not stop all that come after it
-            _LOG.exception("a record failed", partition=p, careful=owned.careful)
+        except Exception as error:  # noqa: BLE001 - one record must not stop all that come after it
+            _LOG.error("a record failed", partition=p, alone=owned.careful, exc_info=error)
             owned.states.clear()
             turn.timers.clear()
             if not owned.careful:
@@ -358,9 +352,7 @@ class Worker:
             if effect.inbox:
                 ttl_ms = self._settings.inbox_ttl_s * 1000
                 version = state.inbox.version
-                yield from changes_as_commands(
-                    p, app_id, profile_id, version, effect.inbox, ttl_ms
-                )
+                yield from changes_as_commands(p, app_id, profile_id, version, effect.inbox, ttl_ms)
                 wakes.append((key, version))
             for message_id, expires_at in effect.inbox.expire_at.items():
                 member = f"{app_id}:{profile_id}:{message_id}"

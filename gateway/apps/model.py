@@ -16,7 +16,7 @@ AppName = Annotated[str, Meta(min_length=1, max_length=100)]
 
 
 class ApiKey(Struct, frozen=True):
-    """A key as it is stored: its digest, never itself. Keys are 128 random bits, so plain SHA-256 is enough."""
+    """A key as it is stored: its digest. Keys are 128 random bits, so plain SHA-256 is enough."""
 
     id: str
     kind: KeyKind

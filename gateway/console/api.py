@@ -1,7 +1,11 @@
-"""`/admin/v1`: the API for an app's own servers. The tenant comes from the secret key, never from the body."""
+"""`/admin/v1`: the API for an app's own servers.
 
+The tenant comes from the secret key, never from the body or the path.
+"""
+
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import uuid4
 
 import msgspec
 from litestar import Controller, Request, delete, get, post, put
@@ -42,9 +46,7 @@ from gateway.journeys.model import (
 from gateway.journeys.store import Journeys
 from gateway.profiles.model import Profile
 from gateway.profiles.store import Profiles
-from gateway.records import MessageRequested, MessageWithdrawn, Sender
-
-_NAMESPACE = UUID("5a757275-6600-5000-8000-636f6e736f6c")
+from gateway.records import MessageRequested, MessageWithdrawn, Sender, fingerprint_of
 
 
 class Console(msgspec.Struct, frozen=True):
@@ -81,12 +83,10 @@ class AppRoutes(Controller):
     """The app of the key."""
 
     path = "/admin/v1/app"
-    tags = ("app",)
+    tags: Sequence[str] | None = ("app",)
 
     @get()
-    async def show(
-        self, app: NamedDependency[App], console: NamedDependency[Console]
-    ) -> AppView:
+    async def show(self, app: NamedDependency[App], console: NamedDependency[Console]) -> AppView:
         """The app, its settings and its keys (without their secrets)."""
         return _view_app(app, console.apps)
 
@@ -95,7 +95,9 @@ class AppRoutes(Controller):
         self, data: AppChange, app: NamedDependency[App], console: NamedDependency[Console]
     ) -> AppView:
         """Change name or settings; what is not given stays."""
-        given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}
+        given = {
+            name: value for name, value in msgspec.structs.asdict(data).items() if value is not None
+        }
         changed = replace(app, **given)
         await console.apps.save(changed)
         return _view_app(changed, console.apps)
@@ -105,7 +107,7 @@ class JourneyRoutes(Controller):
     """Which event leads to which message."""
 
     path = "/admin/v1/journeys"
-    tags = ("journeys",)
+    tags: Sequence[str] | None = ("journeys",)
 
     @get()
     async def index(
@@ -179,7 +181,7 @@ class MessageRoutes(Controller):
     """Messages that no journey sends."""
 
     path = "/admin/v1/messages"
-    tags = ("messages",)
+    tags: Sequence[str] | None = ("messages",)
 
     @post(status_code=202)
     async def send(
@@ -198,9 +200,7 @@ class MessageRoutes(Controller):
             data.display.once_per,
             msgspec.Raw(msgspec.json.encode(data.content)),
         )
-        await console.log.append(
-            record, ids=[uuid5(_NAMESPACE, f"send:{message_id}")], source=profile_id
-        )
+        await console.log.append(record, fingerprint_of("send", message_id), source=profile_id)
         return MessageAccepted(message_id)
 
     @delete("/{message_id:str}", status_code=202)
@@ -218,9 +218,7 @@ class MessageRoutes(Controller):
         if message_id not in shelf.messages:
             raise Problem("not_found", "no such message waits for anybody")
         record = MessageWithdrawn(Sender(app.id, profile_id), console.clock.now_ms(), message_id)
-        await console.log.append(
-            record, ids=[uuid5(_NAMESPACE, f"withdraw:{message_id}")], source=profile_id
-        )
+        await console.log.append(record, fingerprint_of("withdraw", message_id), source=profile_id)
         return MessageAccepted(message_id)
 
 
@@ -228,7 +226,7 @@ class EventRoutes(Controller):
     """Events that a server knows of."""
 
     path = "/admin/v1/events"
-    tags = ("events",)
+    tags: Sequence[str] | None = ("events",)
 
     @post(status_code=200)
     async def upload(
@@ -245,7 +243,7 @@ class ProfileRoutes(Controller):
     """What is known of people, and why they were (not) sent messages."""
 
     path = "/admin/v1/profiles"
-    tags = ("profiles",)
+    tags: Sequence[str] | None = ("profiles",)
 
     @get()
     async def find(
@@ -344,5 +342,3 @@ async def _recipient(console: Console, app: App, to: Recipient) -> tuple[str, st
 def is_profile_id(text: str) -> bool:
     """Whether this has the form of a profile id."""
     return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text)
-
-

@@ -1,7 +1,5 @@
 """`POST /v1/devices`, `POST|DELETE /v1/identity`, `GET /v1/config`."""
 
-from uuid import UUID, uuid5
-
 import msgspec
 
 from gateway.apps.model import App
@@ -30,11 +28,9 @@ from gateway.edge import (
 )
 from gateway.errors import Problem
 from gateway.eventlog import EventLog
-from gateway.records import DeviceRegistered, ProfileLinked, Sender
 from gateway.inbox.store import Watch
 from gateway.journeys.store import Journeys
-
-_NAMESPACE = UUID("5a757275-6600-5000-8000-646576696365")
+from gateway.records import DeviceRegistered, ProfileLinked, Sender, fingerprint_of
 
 
 class DeviceApi:
@@ -149,7 +145,7 @@ class DeviceApi:
             sender = Sender(before.app_id, before.profile_id, before.device_id)
             await self._log.append(
                 ProfileLinked(sender, after.issued_at, after.profile_id, user_id),
-                ids=[uuid5(_NAMESPACE, f"link:{before.profile_id}:{after.profile_id}")],
+                fingerprint_of("link", before.profile_id, after.profile_id),
             )
         await self._watch.depart(before.app_id, before.profile_id, before.device_id)
 
@@ -170,7 +166,7 @@ class DeviceApi:
                 registration.form_factor,
                 user_id,
             ),
-            ids=[uuid5(_NAMESPACE, f"{claims.profile_id}:{claims.issued_at}")],
+            fingerprint_of("device", claims.profile_id, claims.issued_at),
         )
         await self._watch.arrive(claims.app_id, claims.profile_id, claims.device_id)
 
@@ -209,5 +205,3 @@ class DeviceApi:
             settings.body_bytes_max,
             self._journeys.trigger_events(app_id),
         )
-
-

@@ -18,7 +18,7 @@ from gateway.edge import (
 )
 from gateway.errors import Problem, StoreUnavailable
 from gateway.inbox.model import Page
-from gateway.inbox.store import Watch, Waiting
+from gateway.inbox.store import Waiting, Watch
 
 _SUPERSEDED = "use the newer token of this device"
 
@@ -42,7 +42,7 @@ class InboxApi:
         wait_s = self._wait_of(query[b"wait"]) if b"wait" in query else 0.0
 
         known = self._watch.known(claims.app_id, claims.profile_id)
-        if known is not None and known.cursor == after and not wait_s:
+        if known is not None and not wait_s and not known.has_news_for(after):
             # The common poll, answered from memory.
             if claims.device_id in known.gone:
                 raise Problem("token_superseded", _SUPERSEDED)
@@ -77,7 +77,7 @@ class InboxApi:
         try:
             known = self._watch.known(claims.app_id, claims.profile_id)
             page = None
-            if known is None or known.cursor != after or claims.device_id in known.gone:
+            if known is None or known.has_news_for(after) or claims.device_id in known.gone:
                 page = await self._read(claims, after)
             rechecked = False
             while not page:

@@ -7,7 +7,15 @@ import msgspec
 
 from gateway import keyspace
 from gateway.clock import Clock
-from gateway.inbox.model import Changes, Page, Shelf, cursor_at, encode_shelved, page_for, read_shelf
+from gateway.inbox.model import (
+    Changes,
+    Page,
+    Shelf,
+    cursor_at,
+    encode_shelved,
+    page_for,
+    read_shelf,
+)
 from gateway.settings import Settings
 from gateway.valkey import Subscription, Valkey, Word
 
@@ -25,6 +33,11 @@ class Known(msgspec.Struct, frozen=True):
 
     cursor: str
     gone: frozenset[str]
+    is_empty: bool
+
+    def has_news_for(self, after: str) -> bool:
+        """Whether a device at the cursor `after` may be missing something."""
+        return after != self.cursor and not (self.is_empty and not after)
 
 
 class Watch:
@@ -41,7 +54,7 @@ class Watch:
         self._ttl_ms = settings.inbox_ttl_s * 1000
         self._known: dict[str, Known] = {}
         self._reading: dict[str, set[object]] = {}
-        self._waiters: dict[str, set["Waiting"]] = {}
+        self._waiters: dict[str, set[Waiting]] = {}
         self._subscription = Subscription(
             url,
             [keyspace.wake_channel(p) for p in range(settings.partitions)],
@@ -86,7 +99,9 @@ class Watch:
         if undisturbed and self._subscription.complete:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.pop(next(iter(self._known)))
-            self._known[key] = Known(cursor_at(profile_id, shelf.version), shelf.gone)
+            self._known[key] = Known(
+                cursor_at(profile_id, shelf.version), shelf.gone, not shelf.messages
+            )
         return shelf
 
     async def shelved(self, app_id: str, profile_id: str) -> list[bytes]:

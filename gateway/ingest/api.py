@@ -1,8 +1,12 @@
 """`POST /v1/events`, and its server-side twin `POST /admin/v1/events`."""
 
+from collections.abc import Awaitable
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from gateway.apps.model import App
+from gateway.apps.token import Claims
 from gateway.edge import (
     JSON,
     Edge,
@@ -14,15 +18,17 @@ from gateway.edge import (
 )
 from gateway.errors import Problem
 from gateway.eventlog import EventLog
-from gateway.records import Event, EventsUploaded, Sender
 from gateway.ingest.model import (
     AddressedEvent,
     BatchReader,
+    Outcome,
     Reading,
+    Rejection,
     UploadAnswer,
     time_shift_ms,
 )
 from gateway.metrics import add_label
+from gateway.records import Event, EventsUploaded, Sender, batch_fingerprints
 
 E = TypeVar("E", bound=Event)
 
@@ -57,12 +63,19 @@ class Ingest:
         gauges.in_flight_bytes += len(body)
         try:
             reading = (self._from_json if media is JSON else self._from_msgpack).read(body)
-            self._count_client_drops(reading)
-            sender = Sender(claims.app_id, claims.profile_id, claims.device_id)
-            repeats = await self._store(reading, reading.events, sender)
+            appended = self._append(reading, sender_of(claims))
+            outcome = self._outcome(reading)
+            # See EventLog.append: 50 events are 400 objects, and 64 uploads wait at a time.
+            del reading
+            repeats = await appended if appended is not None else 0
         finally:
             gauges.in_flight_bytes -= len(body)
-        await self._report(send, reading, repeats, headers)
+        if outcome.is_hopeless:
+            problem = nothing_acceptable(outcome.rejected)
+            await edge.refuse(send, problem, rejected=outcome.rejected)
+            return
+        media = accepted_media(headers)
+        await edge.answer(send, 200, media.encode(self._count(outcome, repeats)), media.name)
 
     async def take_addressed(self, app: App, body: bytes) -> UploadAnswer:
         """A server's batch: each event goes to the profile it names.
@@ -71,7 +84,7 @@ class Ingest:
         what is missing. Raises Problem `nothing_acceptable` and those of BatchReader.
         """
         reading = self._addressed.read(body)
-        groups: dict[str, list[Event]] = {}
+        groups: dict[str, list[AddressedEvent]] = {}
         for event in reading.events:
             profile_id = event.profile_id
             if event.user_id is not None:
@@ -79,58 +92,52 @@ class Ingest:
             if profile_id is None:
                 raise Problem("invalid_body", "each event needs a user_id or a profile_id")
             groups.setdefault(profile_id, []).append(event)
+        outcome = self._outcome(reading)
+        if outcome.is_hopeless:
+            raise nothing_acceptable(outcome.rejected)
         repeats = 0
         for profile_id, events in groups.items():
-            repeats += await self._store(reading, events, Sender(app.id, profile_id))
+            ids = [event.id for event in events]
+            prints = batch_fingerprints(reading.envelope.batch_id, ids)
+            part = replace(reading, events=events, fingerprints=prints)
+            appended = self._append(part, Sender(app.id, profile_id))
+            assert appended is not None, "a group has events"
+            repeats += await appended
+        return self._count(outcome, repeats)
+
+    def _append(self, reading: Reading[E], sender: Sender) -> Awaitable[int] | None:
+        """Append the events of a reading, if there are any."""
         if not reading.events:
-            raise nothing_acceptable(reading)
-        return self._count(reading, repeats)
-
-    async def _store(self, reading: Reading[E], events: list[Event] | list[E], sender: Sender) -> int:
-        """Append events; how many of them were in the log already."""
-        if not events:
-            return 0
+            return None
         received_at = self._edge.clock.now_ms()
-        repeats = await self._log.append(
-            EventsUploaded(
-                sender,
-                received_at,
-                time_shift_ms(reading.envelope, received_at),
-                events,  # type: ignore[arg-type]
-            ),
-            ids=[reading.envelope.batch_id, *[event.id for event in events]],
-        )
-        return len(events) if repeats is None else len(repeats)
+        shift_ms = time_shift_ms(reading.envelope, received_at)
+        record = EventsUploaded(sender, received_at, shift_ms, list[Event](reading.events))
+        return self._log.append(record, reading.fingerprints)
 
-    def _count(self, reading: Reading[E], repeats: int) -> UploadAnswer:
+    def _outcome(self, reading: Reading[E]) -> Outcome:
+        """What is left to say of a reading once its events are on their way."""
         counts = self._edge.metrics.counts
-        accepted = len(reading.events) - repeats
-        duplicates = repeats + reading.repeated
+        for rejection in reading.rejected:
+            add_label(counts.events_rejected, rejection.code)
+        for drop in reading.envelope.client_report:
+            add_label(counts.client_drops, drop.reason, drop.quantity)
+        return Outcome(len(reading.events), reading.repeated, reading.rejected)
+
+    def _count(self, outcome: Outcome, repeats: int) -> UploadAnswer:
+        counts = self._edge.metrics.counts
+        accepted = outcome.taken - repeats
+        duplicates = repeats + outcome.repeated
         counts.uploads += 1
         counts.events_accepted += accepted
         counts.events_duplicate += duplicates
-        return UploadAnswer(accepted, duplicates, reading.rejected)
-
-    async def _report(
-        self, send: Send, reading: Reading[Event], repeats: int, headers: dict[bytes, bytes]
-    ) -> None:
-        for rejection in reading.rejected:
-            add_label(self._edge.metrics.counts.events_rejected, rejection.code)
-        if not reading.events:
-            problem = nothing_acceptable(reading)
-            await self._edge.refuse(send, problem, rejected=reading.rejected)
-            return
-        media = accepted_media(headers)
-        answer = self._count(reading, repeats)
-        await self._edge.answer(send, 200, media.encode(answer), media.name)
-
-    def _count_client_drops(self, reading: Reading[Event]) -> None:
-        for drop in reading.envelope.client_report:
-            drops = self._edge.metrics.counts.client_drops
-            add_label(drops, drop.reason, drop.quantity)
+        return UploadAnswer(accepted, duplicates, outcome.rejected)
 
 
-def nothing_acceptable(reading: Reading[E]) -> Problem:
+def sender_of(claims: Claims) -> Sender:
+    """The device that a token speaks for."""
+    return Sender(claims.app_id, claims.profile_id, claims.device_id)
+
+
+def nothing_acceptable(rejected: list[Rejection]) -> Problem:
     """The problem of a batch without one good event."""
-    codes = sorted({rejection.code for rejection in reading.rejected})
-    return Problem("nothing_acceptable", ", ".join(codes))
+    return Problem("nothing_acceptable", ", ".join(sorted({verdict.code for verdict in rejected})))

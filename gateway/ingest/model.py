@@ -3,13 +3,20 @@
 import math
 import re
 from typing import Annotated, Any, Generic, TypeVar
-from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gateway.errors import Problem
-from gateway.records import Event, ITEMS_MAX, NAME_CHARS_MAX, Time, VALUE_BYTES_MAX
+from gateway.records import (
+    ITEMS_MAX,
+    NAME_CHARS_MAX,
+    VALUE_BYTES_MAX,
+    Event,
+    Id,
+    Time,
+    batch_fingerprints,
+)
 
 E = TypeVar("E", bound=Event)
 
@@ -35,7 +42,7 @@ class ClientDrop(Struct, frozen=True):
 class Envelope(Struct, frozen=True, kw_only=True):
     """What a batch says about itself."""
 
-    batch_id: UUID
+    batch_id: Id
     sent_at: Time
     clock: ClockReading | None = None
     client_report: Annotated[list[ClientDrop], Meta(max_length=100)] = []
@@ -47,7 +54,7 @@ class Batch(Envelope, Generic[E], frozen=True, kw_only=True):
     events: list[E]
 
 
-class AddressedEvent(Event, frozen=True, omit_defaults=True):
+class AddressedEvent(Event, frozen=True, omit_defaults=True, gc=False):
     """An event that a server tells about one of its users."""
 
     user_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
@@ -77,12 +84,30 @@ class UploadAnswer(Struct, frozen=True):
 
 
 class Reading(Struct, Generic[E], frozen=True):
-    """A batch as read: the events worth storing, how many were repeated in it, the verdicts on the rest."""
+    """A batch as read.
+
+    `events`: those worth storing; `fingerprints`: of the batch id and of their ids; `repeated`: how many
+    stood in the batch twice; `rejected`: the verdicts on the rest.
+    """
 
     envelope: Envelope
     events: list[E]
+    fingerprints: bytes
     repeated: int
     rejected: list[Rejection]
+
+
+class Outcome(Struct, frozen=True):
+    """What is left of a reading without its events: `taken` are on their way to the log."""
+
+    taken: int
+    repeated: int
+    rejected: list[Rejection]
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether no event of the batch was good."""
+        return not self.taken
 
 
 class BatchReader(Generic[E]):
@@ -117,10 +142,13 @@ class BatchReader(Generic[E]):
         events = batch.events
         if not 0 < len(events) <= self._events_max or self._may_hide_faults(body):
             return self._read_apart(body)
-        if len({event.id for event in events}) < len(events):
-            unique = _first_of_each(events)
-            return Reading(batch, unique, len(events) - len(unique), [])
-        return Reading(batch, events, 0, [])
+        try:
+            prints = batch_fingerprints(batch.batch_id, [event.id for event in events])
+        except ValueError:
+            return self._read_apart(body)
+        if len(set(memoryview(prints).cast("Q")[1:])) < len(events):
+            return _reading(batch, events, [])
+        return Reading(batch, events, prints, 0, [])
 
     def _may_hide_faults(self, body: bytes) -> bool:
         """Whether an event may be too large, a string too long in bytes, or a number not finite."""
@@ -140,6 +168,10 @@ class BatchReader(Generic[E]):
             raise Problem("invalid_body", str(error)) from None
         except _UNREADABLE as error:
             raise Problem("malformed_body", str(error) or "nested too deep") from None
+        try:
+            batch_fingerprints(batch.batch_id, ())
+        except ValueError as error:
+            raise Problem("invalid_body", f"batch_id: {error}") from None
         if not batch.events:
             raise Problem("empty_batch", "send at least one event")
         if len(batch.events) > self._events_max:
@@ -153,8 +185,7 @@ class BatchReader(Generic[E]):
             else:
                 event_id, code, detail = verdict
                 rejected.append(Rejection(index, event_id, code, detail))
-        unique = _first_of_each(events)
-        return Reading(batch, unique, len(events) - len(unique), rejected)
+        return _reading(batch, events, rejected)
 
     def _judge(self, raw: bytes) -> E | tuple[str | None, str, str]:
         """The event, or (its id if readable, code, detail)."""
@@ -172,6 +203,7 @@ class BatchReader(Generic[E]):
             return readable_id, *fault
         try:
             event: E = self._decode_event(raw)
+            batch_fingerprints(event.id, ())
         except _UNREADABLE as error:
             return readable_id, "invalid_event", str(error)
         return event
@@ -191,17 +223,19 @@ def time_shift_ms(envelope: Envelope, received_at: int) -> int:
     return skew if abs(skew) > SKEW_TOLERATED_MS else 0
 
 
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, OverflowError, ValueError)
 # A float that is not finite, in MessagePack: exponent bits all set. May also match inside a string, which
 # costs a closer look and nothing else. JSON has no such numbers.
 _NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]|\xca[\x7f\xff][\x80-\xff]")
 
 
-def _first_of_each(events: list[E]) -> list[E]:
-    first: dict[UUID, E] = {}
+def _reading(batch: Envelope, events: list[E], rejected: list[Rejection]) -> Reading[E]:
+    """The reading of a batch in which some ids may stand twice: the first of each counts."""
+    first: dict[str, E] = {}
     for event in events:
-        first.setdefault(event.id, event)
-    return list(first.values())
+        first.setdefault(event.id.lower(), event)
+    prints = batch_fingerprints(batch.batch_id, list(first))
+    return Reading(batch, list(first.values()), prints, len(events) - len(first), rejected)
 
 
 def _fault_of(event: dict[Any, Any]) -> tuple[str, str] | None:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from gateway.records import Event, Name
 from gateway.inbox.model import Content, Display
 from gateway.journeys.rule import Predicate, Rule, compile_rule, explain, parse
+from gateway.records import Event, Name
 
 Priority = Annotated[int, Meta(ge=0, le=100)]
 Ttl = Annotated[int, Meta(ge=1, le=400 * 86_400)]
@@ -195,12 +195,12 @@ def miss(standing: Standing, journey: LiveJourney, last: Event, count: int, now:
         standing.missed_version = journey.version
     standing.missed += count
     standing.missed_at = now
-    standing.missed_event = last.id.hex
+    standing.missed_event = last.id
     standing.missed_why = explain(journey.where, last.props) if journey.where else ""
 
 
 def decide(
-    journey: LiveJourney, standing: Standing, event: Event, at: int, now: int, *, room: bool
+    journey: LiveJourney, standing: Standing, at: int, now: int, *, room: bool
 ) -> list[GateResult]:
     """The gates of a candidate whose event fits the rule, up to the first that fails.
 
@@ -222,7 +222,11 @@ def decide(
     if limits.cooldown_s:
         since_s = (now - standing.last_sent_at) // 1000 if standing.sent else None
         cool = since_s is None or since_s >= limits.cooldown_s
-        detail = "first" if since_s is None else f"{since_s} s since the last, {limits.cooldown_s} needed"
+        detail = (
+            "first"
+            if since_s is None
+            else f"{since_s} s since the last, {limits.cooldown_s} needed"
+        )
         gates.append(GateResult("cooldown", cool, detail))
         if not cool:
             return gates

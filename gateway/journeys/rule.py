@@ -165,7 +165,7 @@ def _look_up(path: str) -> Callable[[Props], Any]:
         return lambda props: props.get(path, _ABSENT)
     keys = path.split(".")
 
-    def walk(props: Props) -> Any:  # noqa: ANN401 - properties hold any JSON value
+    def walk(props: Props) -> Any:
         # A key that contains dots wins over the path of the same spelling.
         if path in props:
             return props[path]
@@ -191,7 +191,7 @@ def _same_kind(left: object, right: object) -> bool:
     return isinstance(left, int | float) and isinstance(right, int | float)
 
 
-def _compile_leaf(prop: str, op: Operator, value: Any) -> Predicate:  # noqa: ANN401
+def _compile_leaf(prop: str, op: Operator, value: Any) -> Predicate:
     get = _look_up(prop)
     match op:
         case "exists":

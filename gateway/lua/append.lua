@@ -7,7 +7,7 @@
 --      3  how many ids to remember; half of them survive a trim
 --      4  how long to remember them, ms
 --      5  channel that tells the partition's worker
--- Reply: nil when all is new, -1 when the whole batch is a repeat, else the places of the repeats.
+-- Reply: how many of the events are repeats; all of them when the batch is one.
 local function append(keys, args)
   local log, seen_key = keys[1], keys[2]
   local fingerprints = args[2]
@@ -17,7 +17,7 @@ local function append(keys, args)
   if seen then
     -- A plain find may also match across two neighbours: once in 2^53 even for a full memory.
     if string.find(seen, string.sub(fingerprints, 1, 8), 1, true) then
-      return -1
+      return #fingerprints / 8 - 1
     end
     for i = 9, #fingerprints, 8 do
       if string.find(seen, string.sub(fingerprints, i, i + 7), 1, true) then
@@ -61,7 +61,7 @@ local function append(keys, args)
     end
     server.call('SPUBLISH', args[5], '')
   end
-  return repeats
+  return repeats and #repeats or 0
 end
 
 server.register_function('append', append)

@@ -72,9 +72,7 @@ def set_attributes(profile: Profile, values: dict[str, Any]) -> None:
             profile.attributes[key] = value
 
 
-def meet_device(
-    profile: Profile, device_id: str, platform: str, form_factor: str, at: int
-) -> None:
+def meet_device(profile: Profile, device_id: str, platform: str, form_factor: str, at: int) -> None:
     """Note a device of this person; the one that was quiet longest makes room."""
     _see(profile, at)
     known = profile.devices.get(device_id)
@@ -98,9 +96,7 @@ def absorb(profile: Profile, anonymous: Profile) -> None:
         _see(profile, anonymous.first_seen)
         _see(profile, anonymous.last_seen)
     missing = {
-        key: value
-        for key, value in anonymous.attributes.items()
-        if key not in profile.attributes
+        key: value for key, value in anonymous.attributes.items() if key not in profile.attributes
     }
     set_attributes(profile, missing)
     for device_id, device in anonymous.devices.items():

@@ -82,6 +82,10 @@ class Storage:
     def is_durable(self) -> bool:
         return self._directory is not None
 
+    @property
+    def is_open(self) -> bool:
+        return self._database is not None
+
     def open(self) -> None:
         """Open or create the file; set aside one that is damaged or from a newer SDK.
 

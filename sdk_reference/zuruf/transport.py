@@ -122,14 +122,14 @@ class _Connection:
         assert self._socket is not None, "a connected connection has a socket"
         self._socket.settimeout(timeout_s)
         connection.request(request.method, path, request.body or None, dict(request.headers))
-        answer = connection.getresponse()
-        body = answer.read(ANSWER_BYTES_MAX + 1)
-        if len(body) > ANSWER_BYTES_MAX:
-            raise TransportError("the answer is too large")
-        headers = {name.lower(): value for name, value in answer.getheaders()}
-        if answer.will_close:
-            self.close()
-        return Response(answer.status, headers, body)
+        with contextlib.closing(connection.getresponse()) as answer:
+            body = answer.read(ANSWER_BYTES_MAX + 1)
+            if len(body) > ANSWER_BYTES_MAX:
+                raise TransportError("the answer is too large")
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            if answer.will_close:
+                self.close()
+            return Response(answer.status, headers, body)
 
     def close(self) -> None:
         with self._lock:
@@ -165,6 +165,8 @@ class _Connection:
             connection = http.client.HTTPConnection(
                 self._host, self._port, timeout=self._connect_timeout_s
             )
+        # A connection that opens itself again would be one that nobody can interrupt.
+        connection.auto_open = 0
         connection.connect()
         with self._lock:
             if not self._is_over:

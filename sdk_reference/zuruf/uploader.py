@@ -303,15 +303,30 @@ class Uploader:
             case delivery.Accepted(body=body) if _names_device(body):
                 self._take_registration(body, now_s)
             case delivery.Unauthorized(code=code) if sent.token and code.startswith("token_"):
-                # Too old or from another key: only a new device is left.
-                log.warning("the gateway does not know this device any more (%s)", code)
-                self._work.keep(replace(self._work.identity, token=None))
+                self._forget_device(code)
             case delivery.Retry(reason=reason, floor_s=floor_s):
                 self._fail(reason, floor_s, now_s)
             case delivery.Uncompressed():
                 self._send_plainly(sent, now_s)
             case _:
                 self._fail(_code(result), delivery.SLOW_RETRY_S, now_s)
+
+    def _forget_device(self, code: str) -> None:
+        """Give the token up: only a new device is left.
+
+        A token that was superseded without us comes from an old copy of the queue file (a restored
+        backup). Who was on the device then must not be logged in again: it would undo a logout.
+        """
+        log.warning("the gateway does not know this device any more (%s)", code)
+        work = self._work
+        identity = replace(work.identity, token=None)
+        with work.storage.transaction():
+            if code == "token_superseded":
+                identity = replace(identity, user_id=None)
+                work.storage.clear_messages()
+                if not work.storage.operations():
+                    work.storage.put(USER, None)
+            work.keep(identity)
 
     def _take_registration(self, body: Mapping[str, Any], now_s: float) -> None:
         work, before = self._work, self._work.identity

@@ -309,7 +309,8 @@ class Worker:
         disk, self._disk_retry_at_s = self._full_disk, now_s + DISK_RETRY_S
         assert disk is not None, "there is a disk to return to"
         try:
-            disk.open()
+            if not disk.is_open:
+                disk.open()
             self._work.storage.copy_to(disk)
         except (sqlite3.Error, StorageError) as error:
             log.info("the disk still cannot be used: %s", error)

@@ -152,6 +152,20 @@ class ScriptedGateway:
         self.wait_for(lambda: sum(one.route == route for one in self.seen) >= count)
         return self.requests(route)
 
+    def wait_for_poll(self, **expected: str) -> None:
+        """Wait for a poll with this `token`, or with these parameters."""
+        token = expected.pop("token", None)
+
+        def polled() -> bool:
+            return any(
+                one.route == "GET /v1/messages"
+                and token in {None, one.token}
+                and expected.items() <= one.query.items()
+                for one in self.seen
+            )
+
+        self.wait_for(polled)
+
     # Serving
 
     def answer_to(self, seen: Seen, handler: "_Handler") -> Answer:
@@ -172,7 +186,9 @@ class ScriptedGateway:
     def _behave(self, seen: Seen, handler: "_Handler") -> Answer:
         match seen.route:
             case "POST /v1/devices":
-                return Answer(201, {"device_id": "device", **self._profile(), "config": self.config})
+                return Answer(
+                    201, {"device_id": "device", **self._profile(), "config": self.config}
+                )
             case "POST /v1/identity" | "DELETE /v1/identity":
                 return Answer(200, self._profile())
             case "GET /v1/config":
@@ -235,7 +251,9 @@ class _Handler(BaseHTTPRequestHandler):
         if answer.cut:
             self.close_connection = True
             return
-        content = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+        content = (
+            answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+        )
         self.send_response(answer.status)
         if not answer.foreign:
             self.send_header("X-Zuruf", "1")
@@ -250,7 +268,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(content)
 
-    do_GET = do_POST = do_DELETE = _serve
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
 
     def is_abandoned(self) -> bool:
         """The client sends nothing while it waits: something to read is its end."""

@@ -183,15 +183,18 @@ def test_login_and_logout_begin_new_sessions_but_a_first_login_does_not(
 ) -> None:
     client = client_of()
     sessions = []
-    for call in (
-        lambda: None,
-        lambda: client.identify("u_1"),
-        lambda: client.identify("u_2"),
-        client.reset,
-    ):
-        call()
+
+    def visit() -> None:
         client.track("seen")
         sessions.append(client.diagnostics().session_id)
+
+    visit()
+    client.identify("u_1")
+    visit()
+    client.identify("u_2")
+    visit()
+    client.reset()
+    visit()
     anonymous, first, second, nobody = sessions
     assert anonymous == first
     assert len({first, second, nobody}) == 3
@@ -232,19 +235,11 @@ def test_next_person_receives_with_the_new_token_and_an_empty_cursor(
     client.on_message(screen)
     gateway.deliver(a_message("for the first"))
     screen.wait_for(1)
-    gateway.wait_for(lambda: any(one.query.get("after") == "1" for one in gateway.seen))
+    gateway.wait_for_poll(after="1")
     gateway.clear_messages()
     client.reset()
-    gateway.wait_for(
-        lambda: any(
-            one.route == "GET /v1/messages" and one.token == "token-2" for one in gateway.seen
-        )
-    )
-    first = next(
-        one
-        for one in gateway.requests("GET /v1/messages")
-        if one.token == "token-2"
-    )
+    gateway.wait_for_poll(token="token-2")
+    first = next(one for one in gateway.requests("GET /v1/messages") if one.token == "token-2")
     assert "after" not in first.query
     gateway.deliver(a_message("for the second"))
     screen.wait_for(2)
@@ -335,6 +330,23 @@ def test_lost_answer_to_a_login_is_recovered(
         "token-1",
     ]
     assert gateway.batches()[-1].token == "token-3"
+
+
+def test_restored_backup_does_not_undo_a_logout(
+    gateway: ScriptedGateway, client_of: ClientFactory
+) -> None:
+    client = client_of()
+    client.identify("u_42")
+    client.flush()
+    superseded = problem(401, "token_superseded")
+    gateway.will(EVENTS, superseded)
+    gateway.will("POST /v1/devices", superseded)
+    new_device = {"device_id": "new", "profile_id": "p", "token": "fresh", "config": {}}
+    gateway.will("POST /v1/devices", Answer(201, new_device))
+    client.track("somebody")
+    assert client.flush().is_complete
+    assert len(gateway.requests(LOGIN)) == 1
+    assert client.diagnostics().user_id is None
 
 
 def test_user_id_out_of_bounds_is_ignored(

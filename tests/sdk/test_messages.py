@@ -89,10 +89,9 @@ def test_message_is_not_given_again_after_a_restart_and_the_cursor_goes_on(
     client.close()
 
     again, next_screen = client_of(), Screen()
-    again.on_message(next_screen)
-    gateway.wait_for(lambda: gateway.seen[-1].query.get("after") == "1")
     everything = {"cursor": "1", "messages": [a_message("m1")], "reset": True}
     gateway.will(POLL, Answer(200, everything))
+    again.on_message(next_screen)
     gateway.deliver(a_message("m2"))
     next_screen.wait_for(1)
     assert next_screen.message_ids == ["m2"]
@@ -167,16 +166,14 @@ def test_failing_callback_harms_nothing_and_is_reported(
     assert client.flush().is_complete
 
 
-def test_withdrawn_message_is_not_shown(
-    gateway: ScriptedGateway, client_of: ClientFactory
-) -> None:
+def test_withdrawn_message_is_not_shown(gateway: ScriptedGateway, client_of: ClientFactory) -> None:
     client, screen = client_of(), Screen(DisplayDecision.DEFER)
     client.on_message(screen)
     gateway.deliver(a_message("m1"))
     screen.wait_for(1)
     client.flush()
     gateway.withdraw("m1")
-    gateway.wait_for(lambda: gateway.seen[-1].query.get("after") == "2")
+    gateway.wait_for_poll(after="2")
     assert not screen.shows[0].is_current
     client.screen("home")
     client.flush()
@@ -190,9 +187,9 @@ def test_message_withdrawn_between_two_polls_is_not_shown_by_a_slow_app(
     client, screen = client_of(callback_executor=jobs.append), Screen()
     client.on_message(screen)
     gateway.deliver(a_message("m1"))
-    gateway.wait_for(lambda: gateway.seen[-1].query.get("after") == "1")
+    gateway.wait_for_poll(after="1")
     gateway.withdraw("m1")
-    gateway.wait_for(lambda: gateway.seen[-1].query.get("after") == "2")
+    gateway.wait_for_poll(after="2")
     assert len(jobs) == 1
     jobs[0]()
     assert screen.message_ids == []
@@ -207,10 +204,10 @@ def test_reset_forgets_what_waits_and_is_not_in_the_list(
     gateway.deliver(a_message("gone"), a_message("stays"))
     screen.wait_for(2)
     client.flush()
-    complete = {"cursor": "2", "messages": [a_message("stays")], "withdrawn": [], "reset": True}
+    complete = {"cursor": "9", "messages": [a_message("stays")], "withdrawn": [], "reset": True}
     gateway.will(POLL, Answer(200, complete))
     gateway.deliver(a_message("new"))
-    screen.wait_for(3)
+    gateway.wait_for_poll(after="9")
     client.screen("home")
     screen.wait_for(4)
     client.flush()
@@ -303,13 +300,11 @@ def test_held_polls_that_keep_failing_give_way_to_short_ones_and_are_tried_again
     clock = ManualClock()
     client, screen = client_of(clock=clock), Screen()
     client.on_message(screen)
-    until(client, lambda now: now.stream_state == "poll")
+    gateway.deliver(a_message("by a short poll"))
+    screen.wait_for(1)
+    assert client.diagnostics().stream_state == "poll"
     held = [one for one in gateway.requests(POLL) if one.query["wait"] != "0"]
     assert len(held) == POLL_FAILURES_MAX
-    gateway.wait_for_requests(POLL, POLL_FAILURES_MAX + 1)
-    gateway.deliver(a_message("by a short poll"))
-    clock.advance(61)
-    screen.wait_for(1)
     gateway.always(POLL, None)
     clock.advance(PROBE_AFTER_S)
     until(client, lambda now: now.stream_state == "long_poll")
@@ -349,7 +344,7 @@ def test_poll_with_a_refused_token_goes_on_with_a_renewed_one(
     gateway.will(POLL, problem(401, "token_expired"))
     client, screen = client_of(clock=ManualClock()), Screen()
     client.on_message(screen)
-    gateway.wait_for(lambda: gateway.seen[-1].route == POLL and gateway.seen[-1].token == "token-2")
+    gateway.wait_for_poll(token="token-2")
     gateway.deliver(a_message())
     screen.wait_for(1)
 
@@ -374,7 +369,7 @@ def test_message_is_marked_as_handed_over_before_the_app_sees_it(
     client = client_of(storage=storage, callback_executor=jobs.append)
     client.on_message(Screen())
     gateway.deliver(a_message("m1"))
-    gateway.wait_for(lambda: gateway.seen[-1].query.get("after") == "1")
+    gateway.wait_for_poll(after="1")
     client.close()
     storage.open()
     assert storage.waiting_messages() == []

@@ -1,0 +1,1 @@
+"""A fleet of SDK clients that lives the lives of real customers against a running gateway."""
