@@ -7,15 +7,24 @@ time; `read` hands entries to the one worker that owns the partition.
 from collections.abc import Awaitable
 
 import msgspec
+from isal import igzip_lib
 from msgspec import Struct
 
 from gateway import keyspace
-from gateway.records import EventsUploaded, Record
+from gateway.records import EventsUploaded, Marks, Record
 from gateway.settings import Settings
 from gateway.valkey import Reply, Valkey, Word
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
+
+
+# How an entry is packed is the name of its field. Compressing the 9 KB of 50 events to 3.4 KB costs 7 µs
+# here and 8 µs in the worker; it saves 12 µs of writing to the socket, 35 µs of Valkey's writing to the log
+# file, and two thirds of the disk and the memory.
+_PLAIN, _DEFLATED = b"b", b"z"
+_COMPRESS_BYTES_MIN = 512
+_LEVEL = 0
 
 
 class Entry(Struct, frozen=True):
@@ -38,14 +47,11 @@ class EventLog:
         """The partition of a profile or device id."""
         return keyspace.partition_of(id_hex, self._partitions)
 
-    def append(
-        self, record: Record, fingerprints: bytes, *, source: str | None = None
-    ) -> Awaitable[int]:
+    def append(self, record: Record, marks: Marks, *, source: str | None = None) -> Awaitable[int]:
         """Append a record, durably and once; resolves to how many of its events were there already.
 
-        `fingerprints`: of the batch id, then of each event id; they are remembered per source (the
-        device, else the profile). Raises StoreUnavailable when the outcome is unknown; the same call
-        again is harmless.
+        The marks are remembered per source (the device, else the profile). Raises StoreUnavailable
+        when the outcome is unknown; the same call again is harmless.
 
         Not a coroutine: the record is packed at once, so that the caller may let go of it. A batch that
         is freed before the wait for the disk is freed while it is still in the processor's cache.
@@ -53,14 +59,21 @@ class EventLog:
         sender = record.sender
         partition = self.partition_of(sender.profile_id)
         source = source or sender.device_id or sender.profile_id
+        packed = _encode(record)
+        kind = _PLAIN
+        if len(packed) > _COMPRESS_BYTES_MIN:
+            kind, packed = _DEFLATED, igzip_lib.compress(packed, _LEVEL, igzip_lib.COMP_DEFLATE)
         reply = self._valkey.send(
             "FCALL",
             "append",
             2,
             keyspace.log(partition),
             keyspace.seen(partition, sender.app_id, source),
-            _encode(record),
-            fingerprints,
+            kind,
+            packed,
+            marks.fingerprints,
+            marks.oldest,
+            marks.newest,
             self._ids_max,
             self._ttl_ms,
             keyspace.tail_channel(partition),
@@ -96,10 +109,12 @@ def _entries(reply: Reply) -> list[Entry]:
         entry_id, fields = item
         assert isinstance(entry_id, bytes)
         assert isinstance(fields, list)
-        packed, *rest = fields[1::2]
+        kind, packed, *rest = fields
         assert isinstance(packed, bytes)
+        if kind == _DEFLATED:
+            packed = igzip_lib.decompress(packed)
         record = _decode(packed)
-        if rest and isinstance(repeats := rest[0], bytes):
+        if rest and isinstance(repeats := rest[1], bytes):
             record = _without(record, {int(place) for place in repeats.split(b",")})
         entries.append(Entry(entry_id, record))
     return entries

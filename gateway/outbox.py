@@ -7,6 +7,7 @@ moved by the owner of the partition afterwards; the log's memory of ids makes a 
 from collections.abc import Awaitable, Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway import keyspace
 from gateway.eventlog import EventLog
@@ -15,8 +16,8 @@ from gateway.records import (
     EventsUploaded,
     ProfileMerged,
     Record,
-    batch_fingerprints,
-    fingerprint_of,
+    marks_of,
+    marks_of_causes,
 )
 from gateway.valkey import Valkey, Word
 
@@ -54,13 +55,15 @@ class Outbox:
 
     async def _send(self, name: bytes, record: Record) -> None:
         sender = record.sender
-        prints = fingerprint_of("outbox", sender.app_id, sender.profile_id, name)
+        marks = marks_of_causes("outbox", sender.app_id, sender.profile_id, name)
         source = sender.device_id
         if isinstance(record, ProfileMerged):
             messages = await self._unshelve(sender.app_id, record.anonymous_profile_id)
-            record = msgspec.structs.replace(record, messages=messages)
+            record = replace(record, messages=messages)
             source = record.anonymous_profile_id
         elif isinstance(record, EventsUploaded):
             ids = [event.id for event in record.events]
-            prints += batch_fingerprints(ids[0], ids)[FINGERPRINT_BYTES:]
-        await self._log.append(record, prints, source=source)
+            of_events = marks_of(ids[0], ids)
+            events_only = of_events.fingerprints[FINGERPRINT_BYTES:]
+            marks = replace(of_events, fingerprints=marks.fingerprints + events_only)
+        await self._log.append(record, marks, source=source)

@@ -4,6 +4,8 @@ Types only. Everything that happens to a profile is one of these, in the order i
 """
 
 import hashlib
+import sys
+from array import array
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -129,12 +131,25 @@ Record = (
 FINGERPRINT_BYTES = 8
 
 
-def batch_fingerprints(batch_id: Id, event_ids: Sequence[Id]) -> bytes:
-    """Fingerprints of a batch id and of its event ids, 8 bytes each, one after the other.
+class Marks(Struct, frozen=True):
+    """How the log knows a batch again.
 
-    Taken from the low halves of the UUIDs, which are random in every version in use. That of the batch is
-    inverted: a client may name a batch after one of its events. Raises ValueError when an id is no UUID in
-    its 36 character form.
+    `fingerprints`: of the batch id and of each event id, 8 bytes each, one after the other.
+    `oldest`, `newest`: the smallest and largest first 48 bits of the event ids; in ids that grow with time
+    (UUID version 7) these are milliseconds.
+    """
+
+    fingerprints: bytes
+    oldest: int = 0
+    newest: int = 0
+
+
+def marks_of(batch_id: Id, event_ids: Sequence[Id]) -> Marks:
+    """The marks of a batch.
+
+    Fingerprints are the low halves of the UUIDs, which are random in every version in use. That of the
+    batch is inverted: a client may name a batch after one of its events. Raises ValueError when an id is
+    no UUID in its 36 character form.
     """
     text = "".join((batch_id, *event_ids))
     count = len(event_ids) + 1
@@ -144,11 +159,17 @@ def batch_fingerprints(batch_id: Id, event_ids: Sequence[Id]) -> bytes:
     packed = bytes.fromhex(text.replace("-", ""))
     if len(packed) != 16 * count:
         raise ValueError("an id is not a UUID")
-    low = memoryview(packed).cast("Q")[1::2].tobytes()
-    return bytes(~byte & 0xFF for byte in low[:8]) + low[8:]
+    halves = array("Q", packed)
+    low = halves[1::2].tobytes()
+    if sys.byteorder == "little":
+        halves.byteswap()
+    high = halves[2::2] or halves[:1]
+    return Marks(
+        bytes(~byte & 0xFF for byte in low[:8]) + low[8:], min(high) >> 16, max(high) >> 16
+    )
 
 
-def fingerprint_of(*causes: object) -> bytes:
-    """A fingerprint made from its causes, for records that have no ids."""
+def marks_of_causes(*causes: object) -> Marks:
+    """Marks made from its causes, for a record that has no ids."""
     text = "\0".join(map(str, causes))
-    return hashlib.blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).digest()
+    return Marks(hashlib.blake2b(text.encode(), digest_size=FINGERPRINT_BYTES).digest())

@@ -70,7 +70,7 @@ def _locust(options: argparse.Namespace, access: Access, directory: Path) -> lis
     result = directory / "locust"
     command = [sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--host", access.url]
     command += ["--headless", "--only-summary", "--exit-code-on-error", "0", "--stop-timeout", "5"]
-    command += ["--loglevel", "WARNING", "--json-file", str(result)]
+    command += ["--loglevel", "ERROR", "--json-file", str(result)]
     environment = {
         "LOADTESTS_SHAPE": options.shape,
         "LOADTESTS_USERS": str(options.users),

@@ -19,7 +19,7 @@ from typing import Any
 from client_demo.fleet.errors import DemoError
 
 CREDENTIALS = "credentials.json"
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 70.0
 STOP_TIMEOUT_S = 15.0
 PROBE_TIMEOUT_S = 2.0
 TICK_S = 0.05
@@ -90,7 +90,7 @@ def started() -> Iterator[Gateway]:
         data_dir = Path(folder, "data")
         log = Path(folder, "gateway.log")
         port, console_port = free_ports(2)
-        command = [sys.executable, "-m", "gateway", "up", "--quiet"]
+        command = [sys.executable, "-m", "gateway", "up"]
         command += ["--port", str(port), "--data-dir", str(data_dir)]
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("ZURUF_")

@@ -46,7 +46,7 @@ from gateway.journeys.model import (
 from gateway.journeys.store import Journeys
 from gateway.profiles.model import Profile
 from gateway.profiles.store import Profiles
-from gateway.records import MessageRequested, MessageWithdrawn, Sender, fingerprint_of
+from gateway.records import MessageRequested, MessageWithdrawn, Sender, marks_of_causes
 
 
 class Console(msgspec.Struct, frozen=True):
@@ -200,7 +200,7 @@ class MessageRoutes(Controller):
             data.display.once_per,
             msgspec.Raw(msgspec.json.encode(data.content)),
         )
-        await console.log.append(record, fingerprint_of("send", message_id), source=profile_id)
+        await console.log.append(record, marks_of_causes("send", message_id), source=profile_id)
         return MessageAccepted(message_id)
 
     @delete("/{message_id:str}", status_code=202)
@@ -218,7 +218,7 @@ class MessageRoutes(Controller):
         if message_id not in shelf.messages:
             raise Problem("not_found", "no such message waits for anybody")
         record = MessageWithdrawn(Sender(app.id, profile_id), console.clock.now_ms(), message_id)
-        await console.log.append(record, fingerprint_of("withdraw", message_id), source=profile_id)
+        await console.log.append(record, marks_of_causes("withdraw", message_id), source=profile_id)
         return MessageAccepted(message_id)
 
 

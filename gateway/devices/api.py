@@ -30,7 +30,7 @@ from gateway.errors import Problem
 from gateway.eventlog import EventLog
 from gateway.inbox.store import Watch
 from gateway.journeys.store import Journeys
-from gateway.records import DeviceRegistered, ProfileLinked, Sender, fingerprint_of
+from gateway.records import DeviceRegistered, ProfileLinked, Sender, marks_of_causes
 
 
 class DeviceApi:
@@ -145,7 +145,7 @@ class DeviceApi:
             sender = Sender(before.app_id, before.profile_id, before.device_id)
             await self._log.append(
                 ProfileLinked(sender, after.issued_at, after.profile_id, user_id),
-                fingerprint_of("link", before.profile_id, after.profile_id),
+                marks_of_causes("link", before.profile_id, after.profile_id),
             )
         await self._watch.depart(before.app_id, before.profile_id, before.device_id)
 
@@ -166,7 +166,7 @@ class DeviceApi:
                 registration.form_factor,
                 user_id,
             ),
-            fingerprint_of("device", claims.profile_id, claims.issued_at),
+            marks_of_causes("device", claims.profile_id, claims.issued_at),
         )
         await self._watch.arrive(claims.app_id, claims.profile_id, claims.device_id)
 

@@ -28,7 +28,7 @@ from gateway.ingest.model import (
     time_shift_ms,
 )
 from gateway.metrics import add_label
-from gateway.records import Event, EventsUploaded, Sender, batch_fingerprints
+from gateway.records import Event, EventsUploaded, Sender, marks_of
 
 E = TypeVar("E", bound=Event)
 
@@ -97,9 +97,8 @@ class Ingest:
             raise nothing_acceptable(outcome.rejected)
         repeats = 0
         for profile_id, events in groups.items():
-            ids = [event.id for event in events]
-            prints = batch_fingerprints(reading.envelope.batch_id, ids)
-            part = replace(reading, events=events, fingerprints=prints)
+            marks = marks_of(reading.envelope.batch_id, [event.id for event in events])
+            part = replace(reading, events=events, marks=marks)
             appended = self._append(part, Sender(app.id, profile_id))
             assert appended is not None, "a group has events"
             repeats += await appended
@@ -112,7 +111,7 @@ class Ingest:
         received_at = self._edge.clock.now_ms()
         shift_ms = time_shift_ms(reading.envelope, received_at)
         record = EventsUploaded(sender, received_at, shift_ms, list[Event](reading.events))
-        return self._log.append(record, reading.fingerprints)
+        return self._log.append(record, reading.marks)
 
     def _outcome(self, reading: Reading[E]) -> Outcome:
         """What is left to say of a reading once its events are on their way."""

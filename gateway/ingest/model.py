@@ -14,8 +14,9 @@ from gateway.records import (
     VALUE_BYTES_MAX,
     Event,
     Id,
+    Marks,
     Time,
-    batch_fingerprints,
+    marks_of,
 )
 
 E = TypeVar("E", bound=Event)
@@ -86,13 +87,13 @@ class UploadAnswer(Struct, frozen=True):
 class Reading(Struct, Generic[E], frozen=True):
     """A batch as read.
 
-    `events`: those worth storing; `fingerprints`: of the batch id and of their ids; `repeated`: how many
-    stood in the batch twice; `rejected`: the verdicts on the rest.
+    `events`: those worth storing, with their `marks`; `repeated`: how many stood in the batch twice;
+    `rejected`: the verdicts on the rest.
     """
 
     envelope: Envelope
     events: list[E]
-    fingerprints: bytes
+    marks: Marks
     repeated: int
     rejected: list[Rejection]
 
@@ -143,12 +144,12 @@ class BatchReader(Generic[E]):
         if not 0 < len(events) <= self._events_max or self._may_hide_faults(body):
             return self._read_apart(body)
         try:
-            prints = batch_fingerprints(batch.batch_id, [event.id for event in events])
+            marks = marks_of(batch.batch_id, [event.id for event in events])
         except ValueError:
             return self._read_apart(body)
-        if len(set(memoryview(prints).cast("Q")[1:])) < len(events):
+        if len(set(memoryview(marks.fingerprints).cast("Q")[1:])) < len(events):
             return _reading(batch, events, [])
-        return Reading(batch, events, prints, 0, [])
+        return Reading(batch, events, marks, 0, [])
 
     def _may_hide_faults(self, body: bytes) -> bool:
         """Whether an event may be too large, a string too long in bytes, or a number not finite."""
@@ -169,7 +170,7 @@ class BatchReader(Generic[E]):
         except _UNREADABLE as error:
             raise Problem("malformed_body", str(error) or "nested too deep") from None
         try:
-            batch_fingerprints(batch.batch_id, ())
+            marks_of(batch.batch_id, ())
         except ValueError as error:
             raise Problem("invalid_body", f"batch_id: {error}") from None
         if not batch.events:
@@ -203,7 +204,7 @@ class BatchReader(Generic[E]):
             return readable_id, *fault
         try:
             event: E = self._decode_event(raw)
-            batch_fingerprints(event.id, ())
+            marks_of(event.id, ())
         except _UNREADABLE as error:
             return readable_id, "invalid_event", str(error)
         return event
@@ -234,8 +235,8 @@ def _reading(batch: Envelope, events: list[E], rejected: list[Rejection]) -> Rea
     first: dict[str, E] = {}
     for event in events:
         first.setdefault(event.id.lower(), event)
-    prints = batch_fingerprints(batch.batch_id, list(first))
-    return Reading(batch, list(first.values()), prints, len(events) - len(first), rejected)
+    marks = marks_of(batch.batch_id, list(first))
+    return Reading(batch, list(first.values()), marks, len(events) - len(first), rejected)
 
 
 def _fault_of(event: dict[Any, Any]) -> tuple[str, str] | None:

@@ -1,65 +1,90 @@
 -- Append one batch to the event log, once.
 --
 -- KEYS 1  log:{p}             stream   the partition's log
---      2  seen:{p}:app:source string   8 byte fingerprints of the ids this source sent before
--- ARGV 1  the packed entry
---      2  fingerprints, 8 bytes each: the batch id, then one for each event
---      3  how many ids to remember; half of them survive a trim
---      4  how long to remember them, ms
---      5  channel that tells the partition's worker
+--      2  seen:{p}:app:source string   what this source sent before: the largest prefix of an id
+--                                      (15 digits), then a fingerprint of each id (8 bytes)
+-- ARGV 1  field of the entry: how it is packed
+--      2  the packed entry
+--      3  fingerprints, 8 bytes each: the batch id, then one for each event
+--      4  the smallest prefix of the event ids: their first 48 bits, as a number
+--      5  the largest prefix
+--      6  how many ids to remember; half of them survive a trim
+--      7  how long to remember them, ms
+--      8  channel that tells the partition's worker
 -- Reply: how many of the events are repeats; all of them when the batch is one.
+local HEAD = 15
+
+local function find_repeats(seen, fingerprints)
+  local repeats
+  for i = 9, #fingerprints, 8 do
+    -- A plain find may also match across two neighbours: once in 2^53 even for a full memory.
+    if string.find(seen, string.sub(fingerprints, i, i + 7), HEAD + 1, true) then
+      repeats = repeats or {}
+      repeats[#repeats + 1] = (i - 9) / 8
+    end
+  end
+  return repeats
+end
+
+local function without(fingerprints, places)
+  local parts, from = {}, 1
+  for _, place in ipairs(places) do
+    local at = 9 + place * 8
+    parts[#parts + 1] = string.sub(fingerprints, from, at - 1)
+    from = at + 8
+  end
+  parts[#parts + 1] = string.sub(fingerprints, from)
+  return table.concat(parts)
+end
+
+local function remember(key, seen, newest, fresh, room, ttl)
+  local head = string.format('%0' .. HEAD .. '.0f', newest)
+  if seen and #seen - HEAD + #fresh <= room then
+    if head ~= string.sub(seen, 1, HEAD) then
+      server.call('SETRANGE', key, 0, head)
+    end
+    server.call('APPEND', key, fresh)
+    if server.call('PTTL', key) < ttl / 2 then
+      server.call('PEXPIRE', key, ttl)
+    end
+    return
+  end
+  -- Trimming to half makes it rare: the log file would grow by the whole memory each time.
+  local all = (seen and string.sub(seen, HEAD + 1) or '') .. fresh
+  if #all > room then
+    all = string.sub(all, -math.max(room / 2, #fresh))
+  end
+  server.call('SET', key, head .. all, 'PX', ttl)
+end
+
 local function append(keys, args)
-  local log, seen_key = keys[1], keys[2]
-  local fingerprints = args[2]
+  local log, seen_key, fingerprints = keys[1], keys[2], args[3]
+  local oldest, newest = tonumber(args[4]), tonumber(args[5])
   local seen = server.call('GET', seen_key)
   local fresh, repeats = fingerprints, nil
 
   if seen then
-    -- A plain find may also match across two neighbours: once in 2^53 even for a full memory.
-    if string.find(seen, string.sub(fingerprints, 1, 8), 1, true) then
+    if string.find(seen, string.sub(fingerprints, 1, 8), HEAD + 1, true) then
       return #fingerprints / 8 - 1
     end
-    for i = 9, #fingerprints, 8 do
-      if string.find(seen, string.sub(fingerprints, i, i + 7), 1, true) then
-        repeats = repeats or {}
-        repeats[#repeats + 1] = (i - 9) / 8
-      end
-    end
-    if repeats then
-      local parts, from = {}, 1
-      for _, place in ipairs(repeats) do
-        local at = 9 + place * 8
-        parts[#parts + 1] = string.sub(fingerprints, from, at - 1)
-        from = at + 8
-      end
-      parts[#parts + 1] = string.sub(fingerprints, from)
-      fresh = table.concat(parts)
+    local before = tonumber(string.sub(seen, 1, HEAD))
+    -- Ids that grow with time (version 7) are larger than all before them, so none can be a repeat.
+    -- It saves 20 us for 50 events; random ids just never get past this.
+    if oldest <= before then
+      repeats = find_repeats(seen, fingerprints)
+      fresh = repeats and without(fingerprints, repeats) or fingerprints
+      newest = math.max(newest, before)
     end
   end
-
-  local ttl = tonumber(args[4])
-  local room = tonumber(args[3]) * 8
-  if seen and #seen + #fresh <= room then
-    server.call('APPEND', seen_key, fresh)
-    if server.call('PTTL', seen_key) < ttl / 2 then
-      server.call('PEXPIRE', seen_key, ttl)
-    end
-  else
-    -- Trimming to half makes it rare: the log file would grow by the whole memory each time.
-    local all = (seen or '') .. fresh
-    if #all > room then
-      all = string.sub(all, -math.max(room / 2, #fresh))
-    end
-    server.call('SET', seen_key, all, 'PX', ttl)
-  end
+  remember(seen_key, seen, newest, fresh, tonumber(args[6]) * 8, tonumber(args[7]))
 
   if #fresh > 8 or #fingerprints == 8 then
     if repeats then
-      server.call('XADD', log, '*', 'b', args[1], 's', table.concat(repeats, ','))
+      server.call('XADD', log, '*', args[1], args[2], 's', table.concat(repeats, ','))
     else
-      server.call('XADD', log, '*', 'b', args[1])
+      server.call('XADD', log, '*', args[1], args[2])
     end
-    server.call('SPUBLISH', args[5], '')
+    server.call('SPUBLISH', args[8], '')
   end
   return repeats and #repeats or 0
 end

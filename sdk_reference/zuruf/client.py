@@ -36,6 +36,8 @@ CLOSING_GRACE_S = 0.5
 INBOX_LENGTH_EXTRA = 1_000
 
 _clients: weakref.WeakSet[Zuruf] = weakref.WeakSet()
+# An app may let go of a client that still has something to send.
+_running: set[Zuruf] = set()
 
 
 class Zuruf:
@@ -154,6 +156,7 @@ class Zuruf:
             self._inbox.put(LookAgain())
             flush.done.wait(CLOSING_GRACE_S)
         worker.thread.join(CLOSING_GRACE_S)
+        _running.discard(self)
         return self._result_of(flush)
 
     def diagnostics(self) -> Diagnostics:
@@ -174,6 +177,7 @@ class Zuruf:
             # The interpreter is shutting down: nothing can be sent or kept any more.
             log.warning("the client could not start: %s", error)
             return None
+        _running.add(self)
         return worker
 
     def _record(self, kind: str, name: str, props: Mapping[str, Any] | None) -> str:
@@ -225,6 +229,7 @@ class Zuruf:
         # The threads stayed with the parent, and so did the queue file: its connection must be
         # neither used nor closed here, so it is kept from being collected.
         _left_to_parents.append((self._worker, self._recorder, self._inbox))
+        _running.discard(self)
         self._prepare()
 
 
@@ -237,7 +242,7 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    for client in list(_clients):
+    for client in list(_running):
         client.close(EXIT_BUDGET_S)
 
 

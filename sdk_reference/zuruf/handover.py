@@ -45,9 +45,10 @@ class Handover:
     ) -> None:
         self._recorder = recorder
         self._clock = clock
+        self._own_thread = _OwnThread()
         self._run: Callable[[Callable[[], None]], object]
         if executor is None:
-            self._run = _OwnThread().run
+            self._run = self._own_thread.run
         elif isinstance(executor, Executor):
             self._run = executor.submit
         else:
@@ -58,6 +59,11 @@ class Handover:
         self.callback: MessageCallback | None = None
         self.offset_ms = 0
         self.is_closed = False
+
+    def close(self) -> None:
+        """Call back no more."""
+        self.is_closed = True
+        self._own_thread.stop()
 
     def withdraw(self, message_id: str) -> None:
         if len(self._withdrawn) >= WITHDRAWN_KEPT_MAX:
@@ -114,7 +120,7 @@ class _OwnThread:
     """One thread for callbacks, started with the first: most clients never need it."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_started = False
 
     def run(self, job: Callable[[], None]) -> None:
@@ -123,9 +129,12 @@ class _OwnThread:
             self._is_started = True
             threading.Thread(target=self._work, name="zuruf-callbacks", daemon=True).start()
 
+    def stop(self) -> None:
+        self._jobs.put(None)
+
     def _work(self) -> None:
-        while True:
-            self._jobs.get()()
+        while (job := self._jobs.get()) is not None:
+            job()
 
 
 def _failure(message: Message, reason: str) -> dict[str, Any]:

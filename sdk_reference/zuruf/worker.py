@@ -319,7 +319,7 @@ class Worker:
         self._work.storage, self._full_disk = disk, None
 
     def _close(self) -> None:
-        self._handover.is_closed = True
+        self._handover.close()
         for lane in self._lanes:
             lane.close()
         self._transport.close()

@@ -54,6 +54,17 @@ def test_script_that_just_ends_has_sent_its_events(
     assert gateway.accepted_names() == ["done"]
 
 
+def test_client_that_the_app_let_go_of_still_sends_its_events(
+    gateway: ScriptedGateway, tmp_path: Path
+) -> None:
+    run_python(
+        PREAMBLE + 'client.track("orphaned"); del client; import gc; gc.collect()',
+        gateway.url,
+        str(tmp_path / "zuruf"),
+    )
+    assert gateway.accepted_names() == ["orphaned"]
+
+
 def test_script_that_cannot_send_ends_within_its_budget_and_keeps_its_events(
     gateway: ScriptedGateway, client_of: ClientFactory, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -42,6 +43,8 @@ class Device:
         self._live = 0
         self._unreported: list[str] = []
         self._reported_at: dict[str, int] = {}
+        """message id → how many calls there were before it was reported as shown"""
+        self._met: set[str] = set()
         self._finishing = False
         self._stir = asyncio.Event()
         self.profile_id = ""
@@ -118,7 +121,9 @@ class Device:
         """What happens next, in order: messages are shown, laps are run, a message is called for."""
         random = self._random
         # While messages come fast the person looks at some; in the end at all.
-        shown = len(self._unreported) if self._finishing else random.randint(0, len(self._unreported))
+        shown = (
+            len(self._unreported) if self._finishing else random.randint(0, len(self._unreported))
+        )
         happened: list[tuple[Event, Call | None]] = []
         for message_id in self._unreported[:shown]:
             self._reported_at[message_id] = len(self.calls)
@@ -138,7 +143,7 @@ class Device:
             happened.append((self._event("track", CALL, {}), self.calls[-1]))
         return happened
 
-    def _event(self, type: str, name: str, props: dict[str, object]) -> Event:
+    def _event(self, type: str, name: str, props: Mapping[str, object]) -> Event:
         return {"id": self._uuid(), "type": type, "name": name, "ts": _now_ms(), "props": props}
 
     # -- receiving ----------------------------------------------------------------------------
@@ -173,7 +178,7 @@ class Device:
         """`held`: what came since the cursor was empty; `answered`: messages before the poll began."""
         now = time.monotonic()
         ids = [message["id"] for message in page["messages"]]
-        new = [id for id in ids if id not in self._reported_at and id not in self.messages]
+        new = [id for id in ids if id not in self._met]
         if page["reset"]:
             self.faults.append("a cursor that was handed out is not known any more")
         self.faults += [f"{id} was handed out twice" for id in ids if id in held]
@@ -194,6 +199,7 @@ class Device:
                 self.faults.append(f"{id} came without having been called for")
                 continue
             self.calls[len(self.messages)].received_at = now
+            self._met.add(id)
             self.messages.append(id)
             self._unreported.append(id)
         if new:

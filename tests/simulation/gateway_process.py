@@ -7,7 +7,8 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,12 @@ class GatewayProcess:
             return None
         return pid
 
+    async def restart(self, role: str) -> None:
+        """Kill a role and wait until it runs again."""
+        pid = self.signal(role, signal.SIGKILL)
+        assert pid is not None, "not running"
+        await self.restarted(role, pid)
+
     async def restarted(self, role: str, before: int) -> None:
         """Wait until a role runs as another process than before."""
         await eventually(lambda: self.pids.get(role, before) != before)
@@ -115,6 +122,18 @@ class GatewayProcess:
         self.pids.clear()
 
 
+@asynccontextmanager
+async def a_gateway(data_dir: Path, **settings: object) -> AsyncIterator[GatewayProcess]:
+    """A gateway that runs; what it said is printed, so that pytest shows it when the test fails."""
+    gateway = GatewayProcess(data_dir, **settings)
+    try:
+        await gateway.start()
+        yield gateway
+    finally:
+        await gateway.end(signal.SIGKILL)
+        sys.stdout.write("\n".join(gateway.output))
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -127,5 +146,5 @@ def free_ports(count: int) -> list[int]:
 async def eventually(condition: Callable[[], object], within_s: float = 30.0) -> None:
     """Return as soon as the condition holds."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 (most conditions are other processes' doing)
             await asyncio.sleep(0.005)
