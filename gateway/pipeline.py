@@ -36,7 +36,7 @@ from gateway.journeys.model import (
     cause_id,
     decide,
     message_id_of,
-    miss,
+    remember,
 )
 from gateway.profiles.model import Profile, absorb, fold, meet_device
 from gateway.records import (
@@ -59,7 +59,7 @@ class State(Struct, array_like=True):
     """All that is known of a person, each capability's part in its own place."""
 
     profile: Profile
-    standings: Standings = field(default_factory=dict)
+    standings: Standings = field(default_factory=Standings)
     inbox: Inbox = field(default_factory=Inbox)
 
 
@@ -130,20 +130,20 @@ def _take_events(
     sender, received_at, shift = record.sender, record.received_at, record.shift_ms
     profile, app_id, device_id = state.profile, sender.app_id, sender.device_id
     journeys = definitions.journeys
-    missed: dict[str, tuple[LiveJourney, Event, int]] = {}
+    candidates: dict[str, list[Event]] = {}
     for event in record.events:
         at = min(event.ts + shift, received_at)
         fold(profile, event, at, device_id)
         if event.type == "message":
             _FEEDBACK.get(event.name, _ignore)(state, event, device_id, effects)
-        for journey in journeys.get((app_id, event.name), ()):
-            if journey.fits is not None and not journey.fits(event.props):
-                count = missed[journey.id][2] if journey.id in missed else 0
-                missed[journey.id] = (journey, event, count + 1)
-                continue
-            _try_to_send(state, journey, event, at, received_at, effects, definitions)
-    for journey, event, count in missed.values():
-        miss(_standing(state, journey), journey, event, count, received_at)
+        starters = journeys.get((app_id, event.name))
+        if starters is not None:
+            candidates.setdefault(event.name, []).append(event)
+            for place in starters.match(event.props):
+                journey = starters.journeys[place]
+                _try_to_send(state, journey, event, at, received_at, effects, definitions)
+    for name, events in candidates.items():
+        remember(state.standings, name, journeys[app_id, name], events, received_at)
     effects.events += len(record.events)
 
 
@@ -168,13 +168,6 @@ _FEEDBACK: dict[str, Callable[[State, Event, str | None, Effects], None]] = {
 # -- journeys ---------------------------------------------------------------------------------
 
 
-def _standing(state: State, journey: LiveJourney) -> Standing:
-    standing = state.standings.get(journey.id)
-    if standing is None:
-        standing = state.standings[journey.id] = Standing()
-    return standing
-
-
 def _try_to_send(
     state: State,
     journey: LiveJourney,
@@ -184,7 +177,7 @@ def _try_to_send(
     effects: Effects,
     definitions: Definitions,
 ) -> None:
-    standing = _standing(state, journey)
+    standing = state.standings.of.setdefault(journey.id, Standing())
     room = len(state.inbox.items) < definitions.inbox_messages_max
     gates = decide(journey, standing, at, now, room=room)
     passed = gates[-1].passed
@@ -309,8 +302,8 @@ def _merge(state: State, record: ProfileMerged, effects: Effects, definitions: D
     anonymous = decode_state(record.state)
     absorb(state.profile, anonymous.profile)
     state.profile.user_id = record.user_id
-    for journey_id, theirs in anonymous.standings.items():
-        ours = state.standings.setdefault(journey_id, Standing())
+    for journey_id, theirs in anonymous.standings.of.items():
+        ours = state.standings.of.setdefault(journey_id, Standing())
         ours.sent += theirs.sent
         ours.last_sent_at = max(ours.last_sent_at, theirs.last_sent_at)
     for packed in record.messages:

@@ -10,6 +10,8 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
+import os
 import random
 import resource
 import sys
@@ -163,6 +165,9 @@ class Bench:
         add(kind, "p99", name, "ms", took.p99_ms, number)
         if run.usage and run.latencies:
             requests = len(run.latencies)
+            each_s = (run.usage.target_s + run.usage.client_s) / requests
+            alone = (os.cpu_count() or 1) / each_s if each_s else math.nan
+            add(kind, "rate by CPU", name, unit, alone, number)
             add(kind, "server CPU", name, "µs each", run.usage.target_s / requests * 1e6, number)
             add(kind, "client CPU", name, "µs each", run.usage.client_s / requests * 1e6, number)
             for role, used_s in sorted(run.usage.by_role.items()):
@@ -264,7 +269,9 @@ class Bench:
         try:
             await measure()  # type: ignore[misc]
         except (MeasureError, TargetError, OSError) as error:
-            self.figures.notes.append(f"{name} was not measured: {error}")
+            said = [each.last_words for each in self._targets if each.access.name == "gateway"]
+            self.figures.notes.append("\n".join([f"{name} was not measured: {error}", *said]))
+            self.stop()
 
 
 def raise_open_files() -> None:

@@ -58,15 +58,25 @@ class Target:
     """One started program, and what it needs, until `stop`."""
 
     def __init__(
-        self, access: Access, process: subprocess.Popen[bytes], engine: Engine | None
+        self,
+        access: Access,
+        process: subprocess.Popen[bytes],
+        log: Path,
+        engine: Engine | None = None,
     ) -> None:
         self.access = access
         self._process = process
+        self._log = log
         self._engine = engine
 
     @property
     def pids(self) -> list[int]:
         return machine.trees(self.access.roots)
+
+    @property
+    def last_words(self) -> str:
+        """The end of its log, for when something went wrong."""
+        return _end_of(self._log)
 
     def stop(self) -> None:
         pids = machine.trees([self._process.pid])
@@ -100,12 +110,13 @@ def start_gateway(
 ) -> Target:
     port = free_port()
     data = directory / f"gateway-{port}"
+    log = directory / f"gateway-{port}.log"
     command = [sys.executable, "-m", "gateway", "up", "--port", str(port), "--data-dir", str(data)]
     command += ["--edges", str(edges), "--workers", str(workers)]
-    process = _spawn(command, directory / "gateway.log", _UNLIMITED)
+    process = _spawn(command, log, _UNLIMITED)
     access = Access(f"http://127.0.0.1:{port}", "")
-    _wait_until_ready(access, process, directory / "gateway.log")
-    return Target(read_credentials(data / "credentials.json", process.pid), process, None)
+    _wait_until_ready(access, process, log)
+    return Target(read_credentials(data / "credentials.json", process.pid), process, log)
 
 
 def read_credentials(path: Path, *roots: int) -> Access:
@@ -162,7 +173,7 @@ def _serve(
         if engine:
             engine.stop()
         raise
-    return Target(access, process, engine)
+    return Target(access, process, log, engine)
 
 
 def _spawn(
@@ -190,9 +201,12 @@ def _wait_until_ready(access: Access, process: subprocess.Popen[bytes], log: Pat
     if process.poll() is None:
         process.terminate()
         process.wait(_STOP_S_MAX)
-    end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-    message = f"{access.name} {state}; the end of its log:\n{end}"
+    message = f"{access.name} {state}; the end of its log:\n{_end_of(log)}"
     raise TargetError(message)
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])
 
 
 def _kill(pid: int) -> None:

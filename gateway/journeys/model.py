@@ -8,13 +8,24 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from gateway.inbox.model import Content, Display
-from gateway.journeys.rule import Predicate, Rule, compile_rule, explain, parse
+from gateway.journeys.rule import (
+    ABSENT,
+    Matcher,
+    Rule,
+    compile_rules,
+    explain,
+    fits,
+    look_up,
+    parse,
+    properties_of,
+)
 from gateway.records import Event, Name
 
 Priority = Annotated[int, Meta(ge=0, le=100)]
 Ttl = Annotated[int, Meta(ge=1, le=400 * 86_400)]
 Status = Literal["live", "paused", "archived"]
 Outcome = Literal["sent", "stopped"]
+CANDIDATES_REMEMBERED = 3
 Gate = Literal["where", "max_age", "limit", "cooldown", "inbox"]
 
 
@@ -82,15 +93,26 @@ class LiveJourney(Struct, frozen=True):
 
     id: str
     version: int
+    updated_at: int
     where: Rule | None
-    fits: Predicate | None
     limits: Limits
     message: MessageTemplate
     content_json: bytes
 
 
-LiveJourneys = dict[tuple[str, str], tuple[LiveJourney, ...]]
-"""(app id, event name) → the journeys that start there, the highest priority first."""
+class Starters(Struct, frozen=True):
+    """The journeys that one event name starts, the highest priority first.
+
+    `match`: properties → places of the journeys whose rule fits; `props`: all that the rules look at.
+    """
+
+    journeys: tuple[LiveJourney, ...]
+    match: Matcher
+    props: tuple[str, ...]
+
+
+LiveJourneys = dict[tuple[str, str], Starters]
+"""(app id, event name) → what starts there."""
 
 
 def index_live(journeys: Iterable[Journey]) -> LiveJourneys:
@@ -100,20 +122,23 @@ def index_live(journeys: Iterable[Journey]) -> LiveJourneys:
         if journey.draft.status == "live":
             key = (journey.app_id, journey.draft.entry.event)
             found.setdefault(key, []).append(_ready(journey))
-    return {
-        key: tuple(sorted(live, key=lambda journey: (-journey.message.priority, journey.id)))
-        for key, live in found.items()
-    }
+    return {key: _starters(live) for key, live in found.items()}
+
+
+def _starters(journeys: list[LiveJourney]) -> Starters:
+    ordered = sorted(journeys, key=lambda journey: (-journey.message.priority, journey.id))
+    rules = [journey.where for journey in ordered]
+    props = set().union(*(properties_of(rule) for rule in rules if rule is not None))
+    return Starters(tuple(ordered), compile_rules(rules), tuple(sorted(props)))
 
 
 def _ready(journey: Journey) -> LiveJourney:
     draft = journey.draft
-    where = _rule_of(draft)
     return LiveJourney(
         journey.id,
         journey.version,
-        where,
-        compile_rule(where) if where is not None else None,
+        journey.updated_at,
+        _rule_of(draft),
         draft.limits,
         draft.message,
         msgspec.json.encode(draft.message.content),
@@ -124,18 +149,30 @@ def _ready(journey: Journey) -> LiveJourney:
 
 
 class Standing(Struct, array_like=True):
-    """Where a profile stands with a journey. `missed…`: events of the right name that did not fit."""
+    """What a profile got from a journey."""
 
     sent: int = 0
     last_sent_at: int = 0
-    missed: int = 0
-    missed_at: int = 0
-    missed_event: str = ""
-    missed_why: str = ""
-    missed_version: int = 0
 
 
-Standings = dict[str, Standing]
+class Candidate(Struct, frozen=True, array_like=True):
+    """An event that could have started journeys: what their rules looked at, and when it arrived."""
+
+    event_id: str
+    at: int
+    props: dict[str, Any]
+
+
+class Standings(Struct, array_like=True):
+    """Where a profile stands with all journeys.
+
+    `candidates`: the last few events of each name that starts journeys. Which journeys they did not fit,
+    and why, is worked out when somebody asks: keeping it per journey would cost every profile 100 bytes
+    for each of up to 1,000 journeys.
+    """
+
+    of: dict[str, Standing] = field(default_factory=dict)
+    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
 
 
 class GateResult(Struct, frozen=True, omit_defaults=True):
@@ -147,10 +184,7 @@ class GateResult(Struct, frozen=True, omit_defaults=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The record of a candidate message: every gate, the first that failed, the choice and its propensity.
-
-    `count` above 1: that many candidates in a row ended at the same gate; this is the last of them.
-    """
+    """The record of a candidate message: every gate, the first that failed, the choice and its propensity."""
 
     id: str
     at: int
@@ -164,7 +198,6 @@ class Decision(Struct, frozen=True, kw_only=True):
     message_id: str | None = None
     choice: str | None = None
     propensity: float = 1.0
-    count: int = 1
 
 
 def cause_id(*causes: object) -> str:
@@ -188,15 +221,24 @@ def profile_id_of_message(message_id: str) -> str | None:
     return profile_id if fits and message_id == message_id.lower() else None
 
 
-def miss(standing: Standing, journey: LiveJourney, last: Event, count: int, now: int) -> None:
-    """Note events of the right name that did not fit the rule, and why the last of them did not."""
-    if standing.missed_version != journey.version:
-        standing.missed = 0
-        standing.missed_version = journey.version
-    standing.missed += count
-    standing.missed_at = now
-    standing.missed_event = last.id
-    standing.missed_why = explain(journey.where, last.props) if journey.where else ""
+def remember(
+    standings: Standings, name: str, starters: Starters, events: list[Event], now: int
+) -> None:
+    """Keep the last events of a name, as far as rules look at them."""
+    fresh = [
+        Candidate(
+            event.id,
+            now,
+            {
+                prop: value
+                for prop in starters.props
+                if (value := look_up(event.props, prop)) is not ABSENT
+            },
+        )
+        for event in events[-CANDIDATES_REMEMBERED:]
+    ]
+    before = standings.candidates.get(name, [])
+    standings.candidates[name] = [*before, *fresh][-CANDIDATES_REMEMBERED:]
 
 
 def decide(
@@ -234,20 +276,26 @@ def decide(
     return gates
 
 
-def misses_as_decisions(standings: Standings) -> list[Decision]:
-    """What did not fit, told as decisions: one per journey, the last with how many there were."""
+def misses(standings: Standings, live: LiveJourneys, app_id: str) -> list[Decision]:
+    """The last events that did not fit a live journey's rule, told as decisions."""
     return [
         Decision(
-            id=cause_id(journey_id, standing.missed_event),
-            at=standing.missed_at,
+            id=cause_id(journey.id, journey.version, candidate.event_id),
+            at=candidate.at,
             outcome="stopped",
-            journey_id=journey_id,
-            journey_version=standing.missed_version,
-            event_id=standing.missed_event,
+            journey_id=journey.id,
+            journey_version=journey.version,
+            event=name,
+            event_id=candidate.event_id,
             failed_gate="where",
-            gates=[GateResult("where", passed=False, detail=standing.missed_why)],
-            count=standing.missed,
+            gates=[GateResult("where", False, explain(journey.where, candidate.props))],
         )
-        for journey_id, standing in standings.items()
-        if standing.missed
+        for name, candidates in standings.candidates.items()
+        if (starters := live.get((app_id, name))) is not None
+        for journey in starters.journeys
+        for candidate in candidates
+        # Before it was saved, the journey had another rule, or none.
+        if journey.where is not None
+        and journey.updated_at <= candidate.at
+        and not fits(journey.where, candidate.props)
     ]

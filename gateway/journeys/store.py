@@ -10,7 +10,7 @@ from gateway.journeys.model import (
     LiveJourneys,
     Standings,
     index_live,
-    misses_as_decisions,
+    misses,
 )
 from gateway.settings import Settings
 from gateway.valkey import Valkey
@@ -24,7 +24,7 @@ class _StateView(msgspec.Struct, array_like=True):
     """The part of a profile's state that journeys own: the second place."""
 
     profile: msgspec.Raw
-    standings: Standings = msgspec.field(default_factory=dict)
+    standings: Standings = msgspec.field(default_factory=Standings)
 
 
 _decode_state = msgspec.msgpack.Decoder(_StateView).decode
@@ -71,7 +71,8 @@ class Journeys:
         assert isinstance(reply, list)
         decisions = [_decode_decision(item) for item in reply if isinstance(item, bytes)]
         if isinstance(packed, bytes):
-            decisions += misses_as_decisions(_decode_state(packed).standings)
+            standings = _decode_state(packed).standings
+            decisions += misses(standings, self.live, app_id)
         return sorted(decisions, key=lambda decision: -decision.at)
 
     async def _load(self) -> None:
