@@ -34,6 +34,13 @@ class Entry(Struct, frozen=True):
     record: Record
 
 
+class Place(Struct, frozen=True):
+    """Where to read: up to `count` entries after the one of this id; an empty id is the beginning."""
+
+    after: bytes
+    count: int
+
+
 class EventLog:
     """Appends records and reads them back, partition by partition."""
 
@@ -80,14 +87,16 @@ class EventLog:
         )
         return _as_count(reply)
 
-    async def read(self, after: dict[int, bytes], count: int) -> dict[int, list[Entry]]:
-        """Up to `count` entries of each partition after its cursor; partitions with none are left out."""
-        partitions = list(after)
+    async def read(self, places: dict[int, Place]) -> dict[int, list[Entry]]:
+        """What stands at these places of the partitions; those with nothing are left out."""
         replies = await self._valkey.call_all(
-            ("XRANGE", keyspace.log(p), b"(" + after[p] if after[p] else "-", "+", "COUNT", count)
-            for p in partitions
+            (
+                *("XRANGE", keyspace.log(p)),
+                *(b"(" + place.after if place.after else "-", "+", "COUNT", place.count),
+            )
+            for p, place in places.items()
         )
-        return {p: _entries(reply) for p, reply in zip(partitions, replies, strict=True) if reply}
+        return {p: _entries(reply) for p, reply in zip(places, replies, strict=True) if reply}
 
 
 def trim(partition: int, read_to: bytes) -> tuple[Word, ...]:

@@ -97,13 +97,14 @@ def react(state: State, record: Record, effects: Effects, definitions: Definitio
     ):
         _forward(state, record, effects)
         return
+    if record.sender.user_id is not None:
+        state.profile.user_id = record.sender.user_id
     match record:
         case EventsUploaded():
             _take_events(state, record, effects, definitions)
-        case DeviceRegistered(sender, at, platform, form_factor, user_id):
+        case DeviceRegistered(sender, at, platform, form_factor):
             assert sender.device_id is not None, "a registration names its device"
             meet_device(state.profile, sender.device_id, platform, form_factor, at)
-            state.profile.user_id = user_id or state.profile.user_id
         case ProfileLinked():
             _link(state, record, effects)
         case ProfileMerged():

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Sequence
 from typing import Annotated
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 NAME_CHARS_MAX = 128
 VALUE_BYTES_MAX = 4096
@@ -50,11 +50,15 @@ class Event(Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Sender(Struct, frozen=True, array_like=True):
-    """Where a record comes from: the tenant, the person, and the device if there is one."""
+    """Whom a record is about: the tenant, the person, and the device if there is one.
+
+    `user_id`: what the app calls the person, where the sender said so.
+    """
 
     app_id: str
     profile_id: str
     device_id: str | None = None
+    user_id: str | None = None
 
 
 class EventsUploaded(Struct, frozen=True, tag="events", array_like=True):
@@ -73,7 +77,6 @@ class DeviceRegistered(Struct, frozen=True, tag="device", array_like=True):
     received_at: int
     platform: str
     form_factor: str
-    user_id: str | None = None
 
 
 class ProfileLinked(Struct, frozen=True, tag="link", array_like=True):
@@ -97,7 +100,7 @@ class ProfileMerged(Struct, frozen=True, tag="merge", array_like=True):
 
 
 class MessageRequested(Struct, frozen=True, tag="message", array_like=True):
-    """A server asks for a message to this profile. `body` is the message as JSON, without times."""
+    """A server asks for a message to this profile. `content` is JSON."""
 
     sender: Sender
     received_at: int
@@ -105,7 +108,7 @@ class MessageRequested(Struct, frozen=True, tag="message", array_like=True):
     priority: int
     ttl_s: int
     once_per: str
-    content: Raw
+    content: bytes
 
 
 class MessageWithdrawn(Struct, frozen=True, tag="withdraw", array_like=True):
@@ -147,7 +150,7 @@ class Marks(Struct, frozen=True):
 def marks_of(batch_id: Id, event_ids: Sequence[Id]) -> Marks:
     """The marks of a batch.
 
-    Fingerprints are the low halves of the UUIDs, which are random in every version in use. That of the
+    Fingerprints are both halves of the UUIDs in one: versions 1 and 6 vary in the first only. That of the
     batch is inverted: a client may name a batch after one of its events. Raises ValueError when an id is
     no UUID in its 36 character form.
     """
@@ -160,12 +163,15 @@ def marks_of(batch_id: Id, event_ids: Sequence[Id]) -> Marks:
     if len(packed) != 16 * count:
         raise ValueError("an id is not a UUID")
     halves = array("Q", packed)
-    low = halves[1::2].tobytes()
+    high, low = halves[::2], halves[1::2]
+    # As two large numbers: 1 µs for 500 ids.
+    folded = int.from_bytes(high.tobytes()) ^ int.from_bytes(low.tobytes())
+    prints = folded.to_bytes(FINGERPRINT_BYTES * count)
     if sys.byteorder == "little":
-        halves.byteswap()
-    high = halves[2::2] or halves[:1]
+        high.byteswap()
+    times = high[1:] or high
     return Marks(
-        bytes(~byte & 0xFF for byte in low[:8]) + low[8:], min(high) >> 16, max(high) >> 16
+        bytes(~byte & 0xFF for byte in prints[:8]) + prints[8:], min(times) >> 16, max(times) >> 16
     )
 
 

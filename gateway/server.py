@@ -103,6 +103,7 @@ class RoleServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 application,
+                interface="asgi3",
                 http=protocol,
                 ws="none",
                 loop="none",

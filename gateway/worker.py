@@ -11,7 +11,7 @@ import structlog
 from gateway import keyspace
 from gateway.clock import Clock
 from gateway.errors import StoreRefused, StoreUnavailable
-from gateway.eventlog import Entry, EventLog, trim
+from gateway.eventlog import Entry, EventLog, Place, trim
 from gateway.inbox.store import Wakes, changes_as_commands, wake_command
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox, put_command
@@ -94,7 +94,7 @@ class Worker:
         self._metrics = metrics
         self._definitions = definitions
         self._owned: dict[int, Owned] = {}
-        self._dirty: set[int] = set()
+        self._dirty: dict[int, None] = {}  # in the order in which they became so
         self._to_deliver: set[int] = set()
         self._stir = asyncio.Event()
         self._deliver_stir = asyncio.Event()
@@ -134,12 +134,12 @@ class Worker:
     # -- waiting ------------------------------------------------------------------------------
 
     def _on_tail(self, channel: bytes, _payload: bytes) -> None:
-        self._dirty.add(int(channel[channel.index(b"{") + 1 : -1]))
+        self._dirty[int(channel[channel.index(b"{") + 1 : -1])] = None
         self._stir.set()
 
     def _look_everywhere(self) -> None:
         """Wake-ups may have been lost: look at every partition."""
-        self._dirty.update(self._owned)
+        self._dirty |= dict.fromkeys(self._owned)
         self._stir.set()
 
     async def _wait_for_work(self) -> None:
@@ -257,12 +257,12 @@ class Worker:
             self._settle(p, partition, turns[p], written=written == 1)
 
     async def _read_turns(self) -> dict[int, Turn]:
-        dirty, self._dirty = self._dirty & self._owned.keys(), set()
-        count = self._settings.worker_entries_max
-        careful = {p for p in dirty if self._owned[p].careful}
-        entries = await self._log.read({p: self._owned[p].cursor for p in dirty - careful}, count)
-        entries |= await self._log.read({p: self._owned[p].cursor for p in careful}, 1)
-        self._dirty |= {p for p, read in entries.items() if len(read) == count or p in careful}
+        places = self._next_places()
+        entries = await self._log.read(places)
+        # What may have more goes to the end of the queue: a busy partition waits for the others.
+        self._dirty |= dict.fromkeys(
+            p for p, read in entries.items() if len(read) == places[p].count
+        )
         now = self._clock.now_ms()
         due = [p for p, owned in self._owned.items() if owned.next_due <= now]
         # One more than a turn takes: the last one says when to look again.
@@ -282,6 +282,17 @@ class Worker:
                     break
                 turn.timers.append(_timer(member))
         return turns
+
+    def _next_places(self) -> dict[int, Place]:
+        """Where to read in this turn: a bounded number of entries, so that none waits long for it."""
+        entries_max = self._settings.worker_entries_max
+        dirty = [p for p in self._dirty if p in self._owned]
+        chosen, rest = dirty[:entries_max], dirty[entries_max:]
+        self._dirty = dict.fromkeys(rest)
+        share = entries_max // max(1, len(chosen))
+        return {
+            p: Place(self._owned[p].cursor, 1 if self._owned[p].careful else share) for p in chosen
+        }
 
     async def _load_states(self, turns: dict[int, Turn], owned: dict[int, Owned]) -> None:
         missing: list[tuple[int, str, str]] = []
@@ -313,7 +324,7 @@ class Worker:
             if not owned.careful:
                 owned.careful = True
                 turn.entries.clear()
-                self._dirty.add(p)
+                self._dirty[p] = None
                 return
             turn.commands = [_set_aside(p, turn.entries[0], error), *_advance(p, turn)]
             return

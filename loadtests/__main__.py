@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ _LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
 def main() -> int:
     options = _options()
+    # So that a gateway we started is stopped, also when we are.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="zuruf-load-") as directory:
         target = None
         access = _running(options)

@@ -14,6 +14,7 @@ import math
 import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -37,6 +38,8 @@ RESULTS = Path(__file__).parent / "results" / "bench.json"
 def main() -> int:
     options = _options()
     raise_open_files()
+    # So that what was started is stopped, also when we are.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="zuruf-bench-", dir=options.dir) as directory:
         bench = Bench(options, Path(directory))
         try:

@@ -193,6 +193,10 @@ async def event_to_message(fleet: Fleet, samples: int, devices: int = 20) -> Del
     cursors = [""] * devices
     message, acknowledged, lost = array("d"), array("d"), 0
     try:
+        # A server may hang up on who connects and then says nothing for long.
+        await asyncio.gather(
+            *(caller.ask(fleet.poll(token)) for caller, token in zip(sending, tokens, strict=True))
+        )
         for number in range(samples + devices):
             at = number % devices
             poll = partial(fleet.poll, tokens[at], wait_s=10)
@@ -234,15 +238,19 @@ async def held_polls(fleet: Fleet, count: int, wake_ups: int = 50) -> Held:
     await fleet.register(count)
     process = largest_process(fleet.access, "edge")
     before = machine.rss_bytes(process)
-    callers = await client.connect(fleet.access.origin, [Caller] * count)
     tokens = fleet.tokens[:count]
-    (sender,) = await client.connect(fleet.access.origin, [Caller])
+    callers: list[Caller] = []
     held: list[asyncio.Future[wire.Answer]] = []
     try:
-        for number, (caller, token) in enumerate(zip(callers, tokens, strict=True)):
-            held.append(asyncio.ensure_future(caller.ask(fleet.poll(token, wait_s=55))))
-            if number % 100 == 99:
-                await asyncio.sleep(0.01)
+        for first in range(0, count, 100):
+            some = tokens[first : first + 100]
+            made = await client.connect(fleet.access.origin, [Caller] * len(some))
+            callers += made
+            for caller, token in zip(made, some, strict=True):
+                held.append(asyncio.ensure_future(caller.ask(fleet.poll(token, wait_s=55))))
+            await asyncio.sleep(0.01)
+        (sender,) = await client.connect(fleet.access.origin, [Caller])
+        await sender.ask(fleet.poll(tokens[0]))
         await settle(fleet.access, 10.0)
         process_bytes = machine.rss_bytes(process)
         still = sum(not future.done() for future in held)
@@ -257,10 +265,11 @@ async def held_polls(fleet: Fleet, count: int, wake_ups: int = 50) -> Held:
             else:
                 lost += 1
             await asyncio.sleep(0.01)
+        await client.close([sender])
     finally:
         for future in held:
             future.cancel()
-        await client.close([*callers, sender])
+        await client.close(callers)
     return Held(still, (process_bytes - before) / count, process_bytes, spread(woken), lost)
 
 

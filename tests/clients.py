@@ -93,7 +93,11 @@ class Gateway:
         self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
 
     async def __aenter__(self) -> Self:
-        await self.application.start(self.clock)
+        try:
+            await self.application.start(self.clock)
+        except BaseException:
+            await self.application.stop()
+            raise
         return self
 
     async def __aexit__(

@@ -25,6 +25,10 @@ class Admin:
         self._headers = {"Authorization": f"Bearer {secret_key}"}
         self._own = threading.local()
 
+    def app(self) -> dict[str, Any]:
+        found: dict[str, Any] = self._json("GET", "/admin/v1/app")
+        return found
+
     def journeys(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._json("GET", "/admin/v1/journeys")
         return found
@@ -47,7 +51,9 @@ class Admin:
         return found
 
     def decisions(self, profile_id: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._json("GET", f"/admin/v1/profiles/{profile_id}/decisions")
+        found: list[dict[str, Any]] = self._json(
+            "GET", f"/admin/v1/profiles/{profile_id}/decisions"
+        )
         return found
 
     def metrics(self) -> Counter[str]:
@@ -75,7 +81,9 @@ class Admin:
             raise DemoError(f"{method} {path} was answered {status}: {_detail(answer)}.{hint}")
         return json.loads(answer) if answer else None
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
+    def _call(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> tuple[int, bytes]:
         headers = self._headers
         data = None
         if body is not None:

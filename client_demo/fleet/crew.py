@@ -63,7 +63,7 @@ def run(
             hand = lives[number::processes]
             threads = len(range(number, at_once, processes))
             home = Path(folder, str(number))
-            member = context.Process(
+            member: BaseProcess = context.Process(
                 target=_member, args=(hand, shop, pace, threads, home, news, stop), daemon=True
             )
             member.start()

@@ -8,8 +8,8 @@ from client_demo.fleet.admin import Admin
 
 WELCOME, THANKS, REGULAR = (
     "Demo: welcome",
-    "Demo: thank big spenders",
-    "Demo: greet regulars",
+    "Demo: thank-you",
+    "Demo: regulars",
 )
 BIG_AMOUNT = 50
 THANKS_MAX = 3

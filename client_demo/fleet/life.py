@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from client_demo.fleet.devices import Handset
@@ -105,7 +106,7 @@ class _Eyes:
         fitting = [placed for placed in self._placed if fits(name, placed.order)]
         older = [placed for placed in fitting if placed.wall_ms <= created_at_ms + 1]
         # With a gateway on another machine the clocks may differ; then it is the first.
-        return (older or fitting[:1] or [None])[-1]
+        return older[-1] if older else next(iter(fitting), None)
 
 
 def play(
@@ -149,10 +150,11 @@ def play(
                 "date": purchase.date.isoformat(),
             }
             seen = client.screen("basket", {"cds": purchase.cds})
-            placed = eyes.place(order, lambda props=props: client.track("purchase", props))  # type: ignore[misc]
+            placed = eyes.place(order, partial(client.track, "purchase", props))
             outcome.recorded += bool(seen) + bool(placed)
             outcome.purchases += bool(placed)
             orders.append(order)
+        outcome.big_orders = sum(fits(THANKS, order) for order in orders)
         awaited = {
             name
             for name in (WELCOME, THANKS, REGULAR)

@@ -15,6 +15,7 @@ class Outcome:
     form_factor: str
     platform: str
     purchases: int = 0
+    big_orders: int = 0
     # What the app recorded, and what the SDK says became of all it recorded, also by itself.
     recorded: int = 0
     acknowledged: int = 0

@@ -10,7 +10,7 @@ from uuid import uuid4
 import msgspec
 from litestar import Controller, Request, delete, get, post, put
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec.structs import replace
 
 from gateway.apps.model import App
@@ -92,7 +92,10 @@ class AppRoutes(Controller):
 
     @put()
     async def change(
-        self, data: AppChange, app: NamedDependency[App], console: NamedDependency[Console]
+        self,
+        data: JSONBody[AppChange],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
     ) -> AppView:
         """Change name or settings; what is not given stays."""
         given = {
@@ -118,7 +121,7 @@ class JourneyRoutes(Controller):
 
     @post()
     async def create(
-        self, data: Draft, app: NamedDependency[App], console: NamedDependency[Console]
+        self, data: JSONBody[Draft], app: NamedDependency[App], console: NamedDependency[Console]
     ) -> Journey:
         """Create a journey; if its status is live, it is so everywhere within a second."""
         if len(console.journeys.of_app(app.id)) >= console.journeys_max:
@@ -142,7 +145,7 @@ class JourneyRoutes(Controller):
     async def save(
         self,
         journey_id: FromPath[str],
-        data: Draft,
+        data: JSONBody[Draft],
         app: NamedDependency[App],
         console: NamedDependency[Console],
     ) -> Journey:
@@ -185,20 +188,24 @@ class MessageRoutes(Controller):
 
     @post(status_code=202)
     async def send(
-        self, data: MessageRequest, app: NamedDependency[App], console: NamedDependency[Console]
+        self,
+        data: JSONBody[MessageRequest],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
     ) -> MessageAccepted:
         """Send a message to a user, a profile or a device. With an `id` a repeat is harmless."""
-        profile_id, device_id = await _recipient(console, app, data.to)
+        recipient = await _recipient(console, app, data.to)
+        profile_id = recipient.profile_id
         request_id = data.id or uuid4()
         message_id = message_id_of(profile_id, cause_id(app.id, "request", request_id.hex))
         record = MessageRequested(
-            Sender(app.id, profile_id, device_id),
+            recipient,
             console.clock.now_ms(),
             message_id,
             data.priority,
             data.ttl_s,
             data.display.once_per,
-            msgspec.Raw(msgspec.json.encode(data.content)),
+            msgspec.json.encode(data.content),
         )
         await console.log.append(record, marks_of_causes("send", message_id), source=profile_id)
         return MessageAccepted(message_id)
@@ -323,19 +330,20 @@ async def _profile(console: Console, app: App, profile_id: str) -> Profile:
     return profile
 
 
-async def _recipient(console: Console, app: App, to: Recipient) -> tuple[str, str | None]:
-    """(profile id, device id if only that one is meant)."""
+async def _recipient(console: Console, app: App, to: Recipient) -> Sender:
+    """Whom the message is for; with a device only if just that one is meant."""
     match to:
         case Recipient(user_id=str(user_id), profile_id=None, device_id=None):
-            return console.apps.known_profile_id(app.id, user_id), None
+            known = console.apps.known_profile_id(app.id, user_id)
+            return Sender(app.id, known, user_id=user_id)
         case Recipient(user_id=None, profile_id=str(profile_id), device_id=None):
             await _profile(console, app, profile_id)
-            return profile_id, None
+            return Sender(app.id, profile_id)
         case Recipient(user_id=None, profile_id=None, device_id=str(device_id)):
             device = await console.devices.get(app.id, device_id)
             if device is None:
                 raise Problem("not_found", "no such device")
-            return device.profile_id, device_id
+            return Sender(app.id, device.profile_id, device_id)
     raise Problem("invalid_body", "to: exactly one of user_id, profile_id and device_id")
 
 

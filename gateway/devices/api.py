@@ -153,7 +153,7 @@ class DeviceApi:
         self, claims: Claims, registration: Registration, user_id: str | None
     ) -> None:
         """Store that this device is with this profile now, and tell the profile."""
-        sender = Sender(claims.app_id, claims.profile_id, claims.device_id)
+        sender = Sender(claims.app_id, claims.profile_id, claims.device_id, user_id)
         await self._devices.save(
             claims.app_id,
             Device(claims.device_id, claims.profile_id, registration, claims.issued_at),
@@ -164,7 +164,6 @@ class DeviceApi:
                 claims.issued_at,
                 registration.platform,
                 registration.form_factor,
-                user_id,
             ),
             marks_of_causes("device", claims.profile_id, claims.issued_at),
         )

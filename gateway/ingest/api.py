@@ -84,25 +84,27 @@ class Ingest:
         what is missing. Raises Problem `nothing_acceptable` and those of BatchReader.
         """
         reading = self._addressed.read(body)
-        groups: dict[str, list[AddressedEvent]] = {}
+        groups: dict[Sender, list[AddressedEvent]] = {}
         for event in reading.events:
-            profile_id = event.profile_id
-            if event.user_id is not None:
-                profile_id = self._edge.apps.known_profile_id(app.id, event.user_id)
-            if profile_id is None:
-                raise Problem("invalid_body", "each event needs a user_id or a profile_id")
-            groups.setdefault(profile_id, []).append(event)
+            groups.setdefault(self._addressee(app, event), []).append(event)
         outcome = self._outcome(reading)
         if outcome.is_hopeless:
             raise nothing_acceptable(outcome.rejected)
         repeats = 0
-        for profile_id, events in groups.items():
+        for sender, events in groups.items():
             marks = marks_of(reading.envelope.batch_id, [event.id for event in events])
             part = replace(reading, events=events, marks=marks)
-            appended = self._append(part, Sender(app.id, profile_id))
+            appended = self._append(part, sender)
             assert appended is not None, "a group has events"
             repeats += await appended
         return self._count(outcome, repeats)
+
+    def _addressee(self, app: App, event: AddressedEvent) -> Sender:
+        if event.user_id is not None:
+            known = self._edge.apps.known_profile_id(app.id, event.user_id)
+            return Sender(app.id, known, user_id=event.user_id)
+        assert event.profile_id is not None, "the event says whose it is"
+        return Sender(app.id, event.profile_id)
 
     def _append(self, reading: Reading[E], sender: Sender) -> Awaitable[int] | None:
         """Append the events of a reading, if there are any."""

@@ -59,7 +59,11 @@ class AddressedEvent(Event, frozen=True, omit_defaults=True, gc=False):
     """An event that a server tells about one of its users."""
 
     user_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    profile_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
+    profile_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", max_length=32)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.user_id is None and self.profile_id is None:
+            raise ValueError("user_id or profile_id is missing")
 
 
 class _RawBatch(Envelope, frozen=True, kw_only=True):
@@ -157,7 +161,8 @@ class BatchReader(Generic[E]):
             return True
         if len(body) <= VALUE_BYTES_MAX:
             return False
-        if len(body) <= self._event_bytes_max and self._is_json and body.isascii():
+        is_plain = self._is_json and body.isascii() and b"\\u" not in body
+        if is_plain and len(body) <= self._event_bytes_max:
             return False
         sizes = [len(memoryview(raw)) for raw in self._decode_raw(body).events]
         return max(sizes) > VALUE_BYTES_MAX

@@ -172,7 +172,7 @@ class Zuruf:
             self._config, self._clock, self._ids, self._recorder, self._handover, self._inbox
         )
         try:
-            worker.thread.start()
+            worker.start()
         except RuntimeError as error:
             # The interpreter is shutting down: nothing can be sent or kept any more.
             log.warning("the client could not start: %s", error)
@@ -203,7 +203,7 @@ class Zuruf:
         snapshot = self.diagnostics()
         return FlushResult(
             sent=0,
-            remaining=snapshot.queue_events,
+            remaining=snapshot.queue_events + self._inbox.qsize(),
             last_status=snapshot.last_status,
             last_error=snapshot.last_error,
         )

@@ -303,8 +303,8 @@ class Storage:
 
     def count_drops(self, reason: str, quantity: int) -> None:
         self._run(
-            "INSERT INTO drops VALUES (?1, ?2)"
-            " ON CONFLICT (reason) DO UPDATE SET quantity = quantity + ?2",
+            "INSERT INTO drops VALUES (?, ?)"
+            " ON CONFLICT (reason) DO UPDATE SET quantity = quantity + excluded.quantity",
             reason,
             quantity,
         )
@@ -318,7 +318,8 @@ class Storage:
 
     def put(self, key: str, value: Any) -> None:
         self._run(
-            "INSERT INTO state VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+            "INSERT INTO state VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             key,
             json.dumps(value),
         )

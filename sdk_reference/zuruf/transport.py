@@ -202,7 +202,10 @@ class Lane:
         self._clock = clock
         self._answered = answered
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name=f"zuruf-{name}", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=f"zuruf-{name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
 
     def send(self, request: Request) -> None:
         self._requests.put(request)

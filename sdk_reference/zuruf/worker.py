@@ -95,7 +95,20 @@ class Worker:
         self._resume_at_s = 0.0
         self._is_closing = False
         self.diagnostics = Diagnostics()
+        self._transport = config.transport or HttpTransport(
+            config.endpoint,
+            connect_timeout_s=config.connect_timeout_s,
+            read_timeout_s=config.read_timeout_s,
+        )
+        self._upload_lane = Lane("upload", self._transport, clock, inbox.put)
+        self._receive_lane = Lane("receive", self._transport, clock, inbox.put)
         self.thread = threading.Thread(target=self._run, name="zuruf-worker", daemon=True)
+
+    def start(self) -> None:
+        """Start all threads, here and now: none can be started while the interpreter shuts down."""
+        self._upload_lane.start()
+        self._receive_lane.start()
+        self.thread.start()
 
     def _run(self) -> None:
         self._open()
@@ -221,51 +234,44 @@ class Worker:
     # Opening, closing and the days when the disk does not do
 
     def _open(self) -> None:
-        config = self._config
-        transport = config.transport or HttpTransport(
-            config.endpoint,
-            connect_timeout_s=config.connect_timeout_s,
-            read_timeout_s=config.read_timeout_s,
-        )
-        self._transport = transport
-        self._lanes = [
-            Lane(name, transport, self._clock, self._inbox.put) for name in ("upload", "receive")
-        ]
-        storage = config.storage or Storage(config.storage_dir)
+        storage = self._config.storage or Storage(self._config.storage_dir)
         try:
-            storage.open()
-        except StorageError as error:
-            log.warning("the queue lives in memory: %s cannot be used (%s)", storage, error)
-            storage = Storage(None)
-            storage.open()
-        if storage.set_aside is not None:
-            log.warning("the queue file was set aside: %s", storage.set_aside)
-            storage.count_drops("storage_damaged", 1)
-        self._work = Workspace(
-            config=config,
-            clock=self._clock,
-            random=config.random or random.Random(),  # noqa: S311 - jitter
-            ids=self._ids,
-            storage=storage,
-            identity=Identity(install_id=""),
-            settings=merged(config, {}),
-        )
-        self._work.load()
-        if storage.set_aside is not None:
-            self._work.dropped_now("storage_damaged", 1)
-        self._uploader = Uploader(self._work, self._lanes[0], self._identity_changed)
+            self._work = self._opened(storage)
+        except (StorageError, sqlite3.Error) as error:
+            log.warning("the queue lives in memory: %s", error)
+            storage.close()
+            self._work = self._opened(Storage(None))
+        self._uploader = Uploader(self._work, self._upload_lane, self._identity_changed)
         self._receiver = Receiver(
             self._work,
-            self._lanes[1],
+            self._receive_lane,
             self._recorder,
             self._handover,
             append=self._append,
             uploader=self._uploader,
         )
         self._uploader.load()
-        self._recorder.learn_user(storage.get(USER))
+        self._recorder.learn_user(self._work.storage.get(USER))
         self._clock.on_change(lambda: self._inbox.put(Wake()))
         self._publish()
+
+    def _opened(self, storage: Storage) -> Workspace:
+        storage.open()
+        work = Workspace(
+            config=self._config,
+            clock=self._clock,
+            random=self._config.random or random.Random(),  # noqa: S311 - jitter
+            ids=self._ids,
+            storage=storage,
+            identity=Identity(install_id=""),
+            settings=merged(self._config, {}),
+        )
+        work.load()
+        if storage.set_aside is not None:
+            log.warning("the queue file was set aside: %s", storage.set_aside)
+            storage.count_drops("storage_damaged", 1)
+            work.dropped_now("storage_damaged", 1)
+        return work
 
     def _identity_changed(self) -> None:
         self._receiver.identity_changed()
@@ -320,8 +326,8 @@ class Worker:
 
     def _close(self) -> None:
         self._handover.close()
-        for lane in self._lanes:
-            lane.close()
+        self._upload_lane.close()
+        self._receive_lane.close()
         self._transport.close()
         if self._full_disk is not None:
             self._return_to_disk(self._clock.monotonic_s())

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -101,9 +100,8 @@ def test_event_is_accepted_up_to_each_limit_and_not_beyond(limit: str, is_json: 
     assert code in EVENT_PROBLEMS
     for number, expected in ((at - 1, "ok"), (at, "ok")):
         assert verdict(build(number), is_json=is_json) == expected
-    if not is_json and at == 2**63:
-        pytest.skip("MessagePack has no smaller number")
-    assert verdict(build(at + 1), is_json=is_json) == code
+    if is_json or at != 2**63:  # MessagePack has no smaller number
+        assert verdict(build(at + 1), is_json=is_json) == code
 
 
 @pytest.mark.parametrize("is_json", [True, False], ids=["json", "msgpack"])
@@ -130,8 +128,7 @@ def test_escapes_do_not_smuggle_in_a_longer_string() -> None:
             body = encode(a_batch(event)).replace(b"@", escape.encode() * count)
             assert body.isascii()
             rejected = READERS[True].read(body).rejected
-            assert [rejection.code for rejection in rejected] or ["ok"] == [code]
-            assert (code == "ok") is not bool(rejected)
+            assert ([rejection.code for rejection in rejected] or ["ok"]) == [code]
 
 
 WRONG: dict[str, Any] = {
@@ -295,7 +292,10 @@ def test_decoding_in_one_go_accepts_exactly_what_the_judge_of_single_events_acce
 ) -> None:
     for is_json, reader in READERS.items():
         body = encode(a_batch(*batch), is_json=is_json)
-        assert reader.read(body) == reader._read_apart(body)
+        in_one_go, apart = reader.read(body), reader._read_apart(body)
+        assert in_one_go.events == apart.events
+        assert in_one_go.rejected == apart.rejected
+        assert (in_one_go.marks, in_one_go.repeated) == (apart.marks, apart.repeated)
 
 
 @given(events.filter(is_sendable))
@@ -333,7 +333,7 @@ def test_no_flipped_byte_breaks_the_reader(data: st.DataObject, is_json: bool) -
 
 
 def envelope(sent_at: int = NOW, clock: ClockReading | None = None) -> Envelope:
-    return Envelope(batch_id=UUID(int=1), sent_at=sent_at, clock=clock)
+    return Envelope(batch_id=str(BATCH_ID), sent_at=sent_at, clock=clock)
 
 
 @pytest.mark.parametrize(
