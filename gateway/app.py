@@ -36,7 +36,16 @@ from gateway.console.api import (
 from gateway.definitions import Definitions
 from gateway.devices.api import DeviceApi
 from gateway.devices.store import Devices
-from gateway.edge import Edge, Handler, Receive, Scope, Send, problem_body, problem_of
+from gateway.edge import (
+    Edge,
+    Handler,
+    Receive,
+    Scope,
+    Send,
+    problem_body,
+    problem_headers,
+    problem_of,
+)
 from gateway.errors import Problem, SettingError
 from gateway.eventlog import EventLog
 from gateway.inbox.api import InboxApi
@@ -79,7 +88,7 @@ async def open_core(
     url = settings.valkey_url
     if not url:
         raise SettingError("no Valkey: start with `zuruf up`, or set ZURUF_VALKEY_URL")
-    valkey = Valkey(url, timeout_s=settings.store_timeout_s)
+    valkey = Valkey(url, timeout_s=settings.store_timeout_s, lanes=settings.store_lanes)
     await valkey.connect()
     settings = msgspec.structs.replace(
         settings, partitions=await settle_partitions(valkey, settings.partitions)
@@ -165,7 +174,8 @@ class Application:
         self._stack = AsyncExitStack()
         self._routes: dict[tuple[str, str], Handler] = {}
         self._methods: dict[str, list[str]] = {}
-        self._admin: Any = None
+        self._admin: Handler | None = None
+        self.litestar: Litestar | None = None
         self._watch: Watch | None = None
         self.edge: Edge | None = None
         self.core: Core | None = None
@@ -224,7 +234,8 @@ class Application:
                 core.clock,
                 core.settings.journeys_max,
             )
-            self._admin = edge.guard(admin_app(console))
+            self.litestar = admin_app(console)
+            self._admin = edge.guard(marked(self.litestar, edge))
 
     async def stop(self) -> None:
         """Close everything."""
@@ -258,8 +269,8 @@ class Application:
         methods = self._methods.get(scope["path"])
         if methods is not None:
             allow = ", ".join(sorted(methods))
-            problem = Problem("method_not_allowed", f"allowed: {allow}")
-            await self.edge.refuse(send, problem, allow=allow)
+            problem = Problem("method_not_allowed", f"allowed: {allow}", allow=allow)
+            await self.edge.refuse(send, problem)
         elif self._admin is not None:
             await self._admin(scope, receive, send)
         else:
@@ -305,9 +316,9 @@ def create_app(
     return Application(settings or read_settings(), process, serve)
 
 
-def admin_app(console: Console) -> Handler:
+def admin_app(console: Console) -> Litestar:
     """The admin API, documented at `/docs`."""
-    litestar: Any = Litestar(
+    return Litestar(
         route_handlers=[AppRoutes, JourneyRoutes, MessageRoutes, EventRoutes, ProfileRoutes],
         dependencies=console.dependencies(),
         exception_handlers={Exception: _answer_exception},
@@ -321,7 +332,10 @@ def admin_app(console: Console) -> Handler:
         on_app_init=[_without_logging],
         debug=False,
     )
-    edge = console.edge
+
+
+def marked(litestar: Any, edge: Edge) -> Handler:
+    """The admin API with the headers that every answer carries."""
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_marked(message: dict[str, Any]) -> None:
@@ -345,14 +359,11 @@ def _without_logging(config: AppConfig) -> AppConfig:
 
 def _answer_exception(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     problem = _problem_of(error)
-    headers = {}
-    if problem.status in {429, 503}:
-        headers["retry-after"] = str(problem.retry_after_s)
     return Response(
         msgspec.json.encode(problem_body(problem)),
         status_code=problem.status,
         media_type="application/problem+json",
-        headers=headers,
+        headers={name.decode(): value.decode() for name, value in problem_headers(problem)},
     )
 
 
@@ -361,12 +372,15 @@ def _problem_of(error: Exception) -> Problem:
     match error:
         case NotFoundException():
             return Problem("not_found", "no such route")
-        case MethodNotAllowedException():
-            return Problem("method_not_allowed", "see the reference at /docs")
+        case MethodNotAllowedException(headers=headers):
+            allow = (headers or {}).get("allow", "")
+            return Problem("method_not_allowed", f"allowed: {allow}", allow=allow)
         case ValidationException(extra=list() as faults):
             return Problem("invalid_body", "; ".join(str(fault["message"]) for fault in faults))
+        case ValidationException():
+            return Problem("invalid_query", error.detail)
         case ClientException(status_code=413):
             return Problem("body_too_large", error.detail)
-        case SerializationException() | ClientException() | RecursionError():
+        case SerializationException() | ClientException() | RecursionError() | UnicodeDecodeError():
             return Problem("malformed_body", str(error))
     return problem_of(error)

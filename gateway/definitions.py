@@ -70,8 +70,10 @@ class Definitions:
 
     async def _follow(self) -> None:
         while True:
+            # Not `wait_for`: before Python 3.12 it swallows a cancellation that meets a stir.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stir.wait(), _CHECK_S)
+                async with asyncio.timeout(_CHECK_S):
+                    await self._stir.wait()
             self._stir.clear()
             try:
                 version = await self._valkey.call("GET", keyspace.DEFINITIONS_VERSION)

@@ -192,9 +192,7 @@ class Edge:
     async def refuse(self, send: Send, problem: Problem, **members: object) -> None:
         """Answer with a problem; `members` are further fields of its body."""
         add_label(self.metrics.counts.problems, problem.code)
-        extra = []
-        if problem.status in {429, 503}:
-            extra.append((b"retry-after", b"%d" % problem.retry_after_s))
+        extra = problem_headers(problem)
         if problem.status == 413 or problem.code == "body_timeout":
             # Much more of the body may be on its way, and nobody will read it.
             extra.append((b"connection", b"close"))
@@ -227,6 +225,16 @@ def problem_body(problem: Problem) -> dict[str, object]:
         "code": problem.code,
         "detail": problem.detail,
     }
+
+
+def problem_headers(problem: Problem) -> list[tuple[bytes, bytes]]:
+    """The headers that go with a problem."""
+    headers = []
+    if problem.status in {429, 503}:
+        headers.append((b"retry-after", b"%d" % problem.retry_after_s))
+    if problem.allow:
+        headers.append((b"allow", problem.allow.encode()))
+    return headers
 
 
 def problem_of(error: Exception) -> Problem:
@@ -285,6 +293,8 @@ def accepted_media(headers: Headers) -> Media:
 def inflate(body: bytes, encoding: bytes, limit: int) -> bytes:
     """Decompress one complete member, never holding more than the limit and one byte."""
     encoding = encoding.strip().lower()
+    if encoding == b"identity":
+        return body
     if encoding == b"gzip":
         stream = isal_zlib.decompressobj(31)
         try:

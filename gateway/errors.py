@@ -60,14 +60,17 @@ class ZurufError(Exception):
 
 
 class Problem(ZurufError):
-    """A request cannot be served. `retry_after_s` is sent with every 429 and 503."""
+    """A request cannot be served. `retry_after_s` is sent with every 429 and 503, `allow` with a 405."""
 
-    def __init__(self, code: str, detail: str = "", *, retry_after_s: int = 1) -> None:
+    def __init__(
+        self, code: str, detail: str = "", *, retry_after_s: int = 1, allow: str = ""
+    ) -> None:
         assert code in PROBLEMS, f"undocumented problem code {code!r}"
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.allow = allow
 
     @property
     def status(self) -> int:

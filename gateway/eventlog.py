@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway import keyspace
 from gateway.records import EventsUploaded, Marks, Record
 from gateway.settings import Settings
-from gateway.valkey import Reply, Valkey, Word
+from gateway.valkey import Reply, Valkey
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
@@ -84,19 +84,22 @@ class EventLog:
             self._ids_max,
             self._ttl_ms,
             keyspace.tail_channel(partition),
+            lane=partition,
         )
         return _as_count(reply)
 
     async def read(self, places: dict[int, Place]) -> dict[int, list[Entry]]:
         """What stands at these places of the partitions; those with nothing are left out."""
-        replies = await self._valkey.call_all(
-            (
-                *("XRANGE", keyspace.log(p)),
-                *(b"(" + place.after if place.after else "-", "+", "COUNT", place.count),
-            )
-            for p, place in places.items()
+        replies = await self._valkey.call_each(
+            {
+                p: (
+                    *("XRANGE", keyspace.log(p)),
+                    *(b"(" + place.after if place.after else "-", "+", "COUNT", place.count),
+                )
+                for p, place in places.items()
+            }
         )
-        return {p: _entries(reply) for p, reply in zip(places, replies, strict=True) if reply}
+        return {p: _entries(reply) for p, reply in replies.items() if reply}
 
 
 def trim(partition: int, read_to: bytes) -> tuple[Word, ...]:

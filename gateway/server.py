@@ -48,13 +48,17 @@ class GuardedProtocol(HttpToolsProtocol):
             self.on_lost()
 
     def data_received(self, data: bytes) -> None:
-        if self.began is None:
-            self.began = self.loop.time()
         super().data_received(data)
-        if not self.head_done:
+        if self.began is not None and not self.head_done:
             self.head_bytes += len(data)
             if self.head_bytes > _HEAD_BYTES_MAX:
                 self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self.began = self.loop.time()
+        self.head_done = False
+        self.head_bytes = 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self.head_done = True
@@ -64,8 +68,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self.began = None
-        self.head_done = False
-        self.head_bytes = 0
         self.on_lost = None
         super().on_message_complete()
 

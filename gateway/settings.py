@@ -68,8 +68,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_alive_s: Annotated[Seconds, _describe("an idle connection is closed after this")] = 75.0
 
     # -- rates (token buckets, per edge process) ----------------------------------------------
-    device_rate: Annotated[Seconds, _describe("requests per second of one device")] = 20.0
-    device_burst: Annotated[Count, _describe("requests at once of one device")] = 100
+    device_rate: Annotated[Seconds, _describe("requests per second of one device")] = 50.0
+    device_burst: Annotated[Count, _describe("requests at once of one device")] = 200
     app_rate: Annotated[Seconds, _describe("requests per second of one app")] = 50_000.0
     app_burst: Annotated[Count, _describe("requests at once of one app")] = 100_000
     registration_rate: Annotated[
@@ -111,6 +111,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     worker_profiles_max: Annotated[
         Count, _describe("profiles a worker keeps in memory between turns")
     ] = 50_000
+    store_lanes: Annotated[
+        Count, _describe("connections to Valkey per process; more of them save fsyncs under load")
+    ] = 4
     store_timeout_s: Annotated[Seconds, _describe("Valkey must answer within this")] = 5.0
     drain_s: Annotated[Seconds, _describe("time to finish requests after SIGTERM")] = 5.0
 

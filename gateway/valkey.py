@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -107,28 +107,73 @@ class _Connection(asyncio.Protocol):
 
 
 class Valkey:
-    """A connection that comes back by itself.
+    """Connections that come back by themselves.
 
-    While it is down every call fails at once with StoreUnavailable, and so do the calls that were under
-    way: what they asked for may or may not have happened.
+    What travels in one *lane* is done in order. Several lanes help when much is written: Valkey reads some
+    16 KB of a connection before it turns to the next and then writes to disk, so that with one lane four
+    times as many fsyncs are needed as with four.
+
+    While a lane is down every call in it fails at once with StoreUnavailable, and so do the calls that were
+    under way: what they asked for may or may not have happened.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
-        self._options = parse_url(url)
-        self._timeout_s = timeout_s
-        self._connection: _Connection | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._connected = asyncio.Event()
+    def __init__(self, url: str, *, timeout_s: float = 5.0, lanes: int = 1) -> None:
+        options = parse_url(url)
+        self._lanes = [_Lane(options, timeout_s) for _ in range(lanes)]
 
     async def connect(self, timeout_s: float = 10.0) -> None:
         """Connect and keep connected. Raises StoreUnavailable when that takes longer than the timeout."""
-        self._task = asyncio.create_task(self._stay_connected())
+        for lane in self._lanes:
+            lane.start()
         try:
-            await asyncio.wait_for(self._connected.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                for lane in self._lanes:
+                    await lane.connected.wait()
         except TimeoutError:
             await self.close()
             message = "Valkey does not answer: is it running, and is ZURUF_VALKEY_URL right?"
             raise StoreUnavailable(message) from None
+
+    async def close(self) -> None:
+        for lane in self._lanes:
+            await lane.close()
+
+    def send(self, *words: Word, lane: int = 0) -> asyncio.Future[Reply]:
+        """Queue a command; the future resolves with its reply, StoreRefused or StoreUnavailable."""
+        return self._lanes[lane % len(self._lanes)].send(words)
+
+    async def call(self, *words: Word) -> Reply:
+        """Send a command and wait for its reply."""
+        return await self.send(*words)
+
+    async def call_all(self, commands: Iterable[Sequence[Word]]) -> list[Reply]:
+        """Send commands in one pipeline; raises the first error after all have been answered."""
+        return await _settled([self.send(*words) for words in commands])
+
+    async def call_each(self, commands: Mapping[int, Sequence[Word]]) -> dict[int, Reply]:
+        """Send one command for each partition, in the partition's lane; else as `call_all`."""
+        futures = [self.send(*words, lane=p) for p, words in commands.items()]
+        return dict(zip(commands, await _settled(futures), strict=True))
+
+
+async def _settled(futures: list[asyncio.Future[Reply]]) -> list[Reply]:
+    if futures:
+        await asyncio.wait(futures)
+    return [future.result() for future in futures]
+
+
+class _Lane:
+    """One connection, kept up by a task."""
+
+    def __init__(self, options: dict[str, object], timeout_s: float) -> None:
+        self._options = options
+        self._timeout_s = timeout_s
+        self._connection: _Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.connected = asyncio.Event()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._stay_connected())
 
     async def close(self) -> None:
         if self._task is not None:
@@ -139,29 +184,13 @@ class Valkey:
             self._connection.abort()
             self._connection = None
 
-    @property
-    def connected(self) -> bool:
-        return self._connection is not None
-
-    def send(self, *words: Word) -> asyncio.Future[Reply]:
-        """Queue a command; the future resolves with its reply, StoreRefused or StoreUnavailable."""
+    def send(self, words: tuple[Word, ...]) -> asyncio.Future[Reply]:
         connection = self._connection
         if connection is None:
             future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
             future.set_exception(StoreUnavailable("not connected"))
             return future
         return connection.send(libvalkey.pack_command(words))
-
-    async def call(self, *words: Word) -> Reply:
-        """Send a command and wait for its reply."""
-        return await self.send(*words)
-
-    async def call_all(self, commands: Iterable[Sequence[Word]]) -> list[Reply]:
-        """Send commands in one pipeline; raises the first error after all have been answered."""
-        futures = [self.send(*words) for words in commands]
-        if futures:
-            await asyncio.wait(futures)
-        return [future.result() for future in futures]
 
     async def _stay_connected(self) -> None:
         delay_s = 0.02
@@ -177,10 +206,10 @@ class Valkey:
                 continue
             delay_s = 0.02
             self._connection = connection
-            self._connected.set()
+            self.connected.set()
             await self._watch(connection)
             self._connection = None
-            self._connected.clear()
+            self.connected.clear()
             _LOG.warning("valkey connection lost, connecting again")
 
     async def _watch(self, connection: _Connection) -> None:

@@ -98,7 +98,7 @@ class Worker:
         self._to_deliver: set[int] = set()
         self._stir = asyncio.Event()
         self._deliver_stir = asyncio.Event()
-        self._lost_contact = False
+        self._lost_contact = asyncio.Event()
         self._stopping = False
         self._subscription = Subscription(
             url, [], on_message=self._on_tail, on_gap=self._look_everywhere
@@ -147,13 +147,13 @@ class Worker:
             due = min((owned.next_due for owned in self._owned.values()), default=_NEVER)
             wait_s = max(0.0, (due - self._clock.now_ms()) / 1000)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stir.wait(), min(wait_s, 1.0))
+                async with asyncio.timeout(min(wait_s, 1.0)):
+                    await self._stir.wait()
         self._stir.clear()
 
     # -- leases -------------------------------------------------------------------------------
 
     async def _keep_leases(self) -> None:
-        pause_s = self._settings.lease_s / 3
         while True:
             try:
                 await self._settle_leases()
@@ -161,7 +161,9 @@ class Worker:
                 self._lose_contact(error)
                 await asyncio.sleep(0.02)
                 continue
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.lease_s / 3):
+                    await self._lost_contact.wait()
 
     async def _settle_leases(self) -> None:
         lease_ms = int(self._settings.lease_s * 1000)
@@ -170,10 +172,10 @@ class Worker:
         live = await self._valkey.call("ZRANGEBYSCORE", keyspace.WORKERS, now, "+inf")
         assert isinstance(live, list)
         names = [name.decode() for name in live if isinstance(name, bytes)]
-        if self._lost_contact:
+        if self._lost_contact.is_set():
             # What was in flight may have happened: forget all, and take a new epoch to be alone again.
             self._owned.clear()
-            self._lost_contact = False
+            self._lost_contact.clear()
         wanted = [p for p in range(self._settings.partitions) if owner_of(p, names) == self._name]
         await self._give_back([p for p in self._owned if p not in set(wanted)])
         epochs = await self._valkey.call_all(
@@ -230,31 +232,32 @@ class Worker:
             self._subscription.set_channels(keyspace.tail_channel(p) for p in self._owned)
 
     def _lose_contact(self, error: Exception) -> None:
-        if not self._lost_contact:
+        if not self._lost_contact.is_set():
             _LOG.warning("lost contact with the store", error=str(error))
-        self._lost_contact = True
+        self._lost_contact.set()
         self._dirty.clear()
 
     # -- turns --------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
         """One round: read what is new, load, decide, commit; all partitions side by side."""
-        if self._lost_contact:
+        if self._lost_contact.is_set():
             self._dirty.clear()
             return
+        # As of now: while we read, a partition may be lost and come back with a cursor further on.
+        before = dict(self._owned)
         turns = await self._read_turns()
         if not turns:
             return
-        owned = {p: self._owned[p] for p in turns if p in self._owned}
+        owned = {p: before[p] for p in turns if p in before}
         await self._load_states({p: turns[p] for p in owned}, owned)
         definitions = self._definitions()
-        commits = []
+        commits = {}
         for p, partition in owned.items():
             self._work(p, partition, turns[p], definitions)
-            commits.append(_commit(p, partition.epoch, turns[p].commands))
-        replies = await self._valkey.call_all(commits)
-        for (p, partition), written in zip(owned.items(), replies, strict=True):
-            self._settle(p, partition, turns[p], written=written == 1)
+            commits[p] = _commit(p, partition.epoch, turns[p].commands)
+        for p, written in (await self._valkey.call_each(commits)).items():
+            self._settle(p, owned[p], turns[p], written=written == 1)
 
     async def _read_turns(self) -> dict[int, Turn]:
         places = self._next_places()

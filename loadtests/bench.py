@@ -32,6 +32,7 @@ from loadtests.targets import Target, TargetError, start_floor, start_gateway, s
 
 MEASURES = ("upload", "upload-gzip", "upload-react", "poll", "latency", "react", "held")
 ASIDES = ("servers", "store", "decode")
+_NEIGHBOURS_MAX = 15.0  # per cent
 RESULTS = Path(__file__).parent / "results" / "bench.json"
 
 
@@ -79,6 +80,7 @@ class Bench:
         if {"upload", "upload-gzip", "upload-react", "poll", "latency"} & set(self._only):
             self._start()
             await self._side_by_side()
+            self._note_neighbours()
             if "latency" in self._only:
                 await self._guarded("latency", self._latency)
             self.stop()
@@ -137,6 +139,14 @@ class Bench:
                     if kind == "upload-react" and fleet.access.name != "gateway":
                         continue
                     await self._throughput(kind, measure, fleet, number)
+
+    def _note_neighbours(self) -> None:
+        shares = [each.summary.highest for each in self.figures if each.name == "others"]
+        if max(shares, default=0.0) > _NEIGHBOURS_MAX:
+            self.figures.notes.append(
+                f"others used up to {max(shares):.0f} % of the machine: compare the rates by CPU, "
+                "which hardly depend on that, and measure latency again when it is quiet"
+            )
 
     async def _throughput(
         self, kind: str, measure: Callable[[Fleet], object], fleet: Fleet, number: int

@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 
 from gateway import keyspace
-from gateway.app import Application, Core, create_app, new_worker
+from gateway.app import Application, Core, Serve, create_app, new_worker
 from gateway.apps.model import App, new_app
 from gateway.errors import PROBLEMS
 from gateway.settings import Settings
@@ -81,10 +81,15 @@ def code_of(answer: httpx2.Response) -> str:
 class Gateway:
     """An application in this process, on the loop of the test, without a port."""
 
-    def __init__(self, settings: Settings, clock: SettableClock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: SettableClock,
+        serve: tuple[Serve, ...] = ("device", "admin"),
+    ) -> None:
         self.settings = settings
         self.clock = clock
-        self.application: Application = create_app(settings, process="edge-test")
+        self.application: Application = create_app(settings, process="edge-test", serve=serve)
         self.http = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(self.application),
             base_url="http://gateway",
@@ -296,10 +301,12 @@ class Phone:
         watch = self._application._watch
         assert watch is not None
         await eventually(
-            lambda: task.done()
-            or (
-                gauges.holds > before
-                and watch.known(self.shop.app_id, self.profile_id) is not None
+            lambda: (
+                task.done()
+                or (
+                    gauges.holds > before
+                    and watch.known(self.shop.app_id, self.profile_id) is not None
+                )
             )
         )
         return task

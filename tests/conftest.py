@@ -8,6 +8,7 @@ import pytest
 import valkey
 from msgspec.structs import replace
 
+from gateway.app import Serve
 from gateway.embedded.valkey import EmbeddedValkey
 from gateway.settings import Settings
 from tests.clients import Gateway, Phone, SettableClock, Shop
@@ -52,11 +53,14 @@ def clock() -> SettableClock:
 
 @pytest.fixture
 async def start_gateway(settings: Settings, clock: SettableClock) -> AsyncIterator[StartGateway]:
-    """Starts gateways on the same store; keywords are settings that differ."""
+    """Starts gateways on the same store; keywords are settings that differ, and what to serve."""
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Gateway:
-            return await stack.enter_async_context(Gateway(replace(settings, **changes), clock))
+        async def start(
+            *, serve: tuple[Serve, ...] = ("device", "admin"), **changes: Any
+        ) -> Gateway:
+            changed = replace(settings, **changes)
+            return await stack.enter_async_context(Gateway(changed, clock, serve))
 
         yield start
 

@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.edge import Buckets
-from gateway.errors import PROBLEMS
+from gateway import keyspace
+from gateway.embedded.valkey import EmbeddedValkey
 from gateway.settings import Settings
 from tests.builders import (
-    NOW,
     a_batch,
     a_content,
     a_journey,
@@ -25,15 +24,33 @@ from tests.builders import (
     zstd_compress,
 )
 from tests.clients import Gateway, Phone, SettableClock, Shop, code_of, eventually
-from tests.conftest import StartGateway
 
 GOOD = msgspec.json.encode(a_batch(an_event()))
+
+
+@pytest.fixture(scope="module")
+async def gateway(valkey_server: EmbeddedValkey) -> AsyncIterator[Gateway]:
+    """One for all: what a bad request leaves behind would harm the next."""
+    settings = Settings(valkey_url=valkey_server.url, secret="s", partitions=4, device_rate=1e6)
+    async with Gateway(settings, SettableClock()) as gateway:
+        await gateway.valkey("FLUSHDB")
+        await gateway.valkey("HSET", keyspace.INSTALL, "partitions", 4)
+        yield gateway
+
+
+@pytest.fixture(scope="module")
+async def shop(gateway: Gateway) -> Shop:
+    return await gateway.new_shop()
+
+
+@pytest.fixture(scope="module")
+async def phone(shop: Shop) -> Phone:
+    return await shop.new_phone()
 
 
 @pytest.fixture(autouse=True)
 async def goes_on_serving(phone: Phone) -> AsyncIterator[None]:
     yield
-    phone.shop.gateway.core.metrics.gauges.in_flight_bytes -= 0
     assert (await phone.upload(an_event()))["accepted"] == 1
     assert phone.shop.gateway.core.metrics.gauges.in_flight_bytes == 0
 
@@ -129,21 +146,6 @@ async def test_batch_has_a_limit_of_events(phone: Phone) -> None:
         assert code_of(await phone.send(body)) == expected
 
 
-@pytest.mark.parametrize("setting", ["body_bytes_max", "event_bytes_max", "batch_events_max"])
-async def test_limits_are_settings(start_gateway: StartGateway, setting: str) -> None:
-    event = an_event(props={"v": "v" * 1000})
-    body = msgspec.json.encode(a_batch(event, event | {"id": an_event()["id"]}))
-    size, code = {
-        "body_bytes_max": (len(body), "body_too_large"),
-        "event_bytes_max": (len(msgspec.json.encode(event)), "nothing_acceptable"),
-        "batch_events_max": (2, "too_many_events"),
-    }[setting]
-    for limit, expected in ((size, "200"), (size - 1, f"{PROBLEMS[code][0]} {code}")):
-        gateway = await start_gateway(**{setting: limit})
-        phone = await (await gateway.new_shop()).new_phone()
-        assert code_of(await phone.send(body)) == expected
-
-
 # --- broken JSON and MessagePack ---------------------------------------------------------------
 
 
@@ -161,16 +163,17 @@ NOT_JSON: dict[str, bytes] = {
     "a batch and more": GOOD + b"{}",
     "a byte order mark": b"\xef\xbb\xbf" + GOOD,
     "UTF-16": GOOD.decode().encode("utf-16"),
-    "invalid UTF-8 in a key": GOOD.replace(b'"events"', b'"events\xff"'),
     "a lonely continuation byte": b"\x80",
     "single quotes": GOOD.replace(b'"', b"'"),
     "a trailing comma": GOOD[:-1] + b",}",
     "a comment": b"/* hi */" + GOOD,
-    "a hundred thousand open brackets": b"[" * 100_000,
     "a hundred thousand open braces": b'{"a":' * 100_000,
-    "a hundred thousand brackets": b"[" * 100_000 + b"]" * 100_000,
     "deep nesting in an event": in_event("[" * 100_000 + "]" * 100_000),
-    "deep nesting in an unknown field": GOOD[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep nesting in an unknown field": GOOD[:-1]
+    + b',"x":'
+    + b"[" * 100_000
+    + b"]" * 100_000
+    + b"}",
     "NaN": in_event("NaN"),
     "Infinity": in_event("-Infinity"),
     "a NUL": in_event('"\x00"'),
@@ -178,6 +181,9 @@ NOT_JSON: dict[str, bytes] = {
     "a hexadecimal number": in_event("0x10"),
     "a number with a leading zero": in_event("012"),
     "an unknown escape": in_event('"\\q"'),
+    "a lone high surrogate": in_event('"\\ud800"'),
+    "a lone low surrogate": in_event('"\\udc00"'),
+    "two high surrogates": in_event('"\\ud800\\ud800"'),
 }
 
 
@@ -188,15 +194,17 @@ async def test_body_that_is_not_json_is_malformed(phone: Phone, case: str) -> No
     assert answer.json()["code"] in {"malformed_body", "nothing_acceptable"}
 
 
+async def test_list_is_no_batch_however_deep_it_is(phone: Phone) -> None:
+    for body in (b"[]", b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000):
+        assert code_of(await phone.send(body)) == "400 invalid_body"
+
+
 BAD_VALUES: dict[str, str | bytes] = {
     "an integer of 5,000 digits": "9" * 5_000,
     "a negative integer of 5,000 digits": "-" + "9" * 5_000,
     "an integer above 64 bits": str(2**63),
     "an integer below 64 bits": str(-(2**63) - 1),
     "a number beyond all floats": "1e400",
-    "a lone high surrogate": '"\\ud800"',
-    "a lone low surrogate": '"\\udc00"',
-    "two high surrogates": '"\\ud800\\ud800"',
     "invalid UTF-8": b'"\xff\xfe"',
     "overlong UTF-8": b'"\xc0\xaf"',
     "an encoded surrogate": b'"\xed\xa0\x80"',
@@ -297,7 +305,7 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "no body": (b"", "malformed_body"),
     "invalid UTF-8": (b'{"user_id":"\xff"}', "malformed_body"),
     "a lone surrogate": (b'{"user_id":"\\ud800"}', "malformed_body"),
-    "brackets": (b"[" * 100_000, "malformed_body"),
+    "brackets": (b"[" * 100_000, "invalid_body"),
     "a list": (b"[]", "invalid_body"),
     "no user": (b"{}", "invalid_body"),
     "an empty user": (b'{"user_id":""}', "invalid_body"),
@@ -310,8 +318,7 @@ BODIES: dict[str, tuple[bytes, str]] = {
 async def test_wrong_identification_is_refused(phone: Phone, case: str) -> None:
     body, code = BODIES[case]
     answer = await phone.ask("POST", "/v1/identity", content=body)
-    assert answer.status_code == 400
-    assert answer.json()["code"] in {code, "malformed_body"}
+    assert code_of(answer) == f"400 {code}"
 
 
 async def test_user_id_has_a_limit(phone: Phone) -> None:
@@ -356,7 +363,11 @@ WRONG_ADMIN_BODIES: dict[str, tuple[str, str, Any]] = {
         "/admin/v1/messages",
         a_message({"user_id": "u"}, content=a_content(image="http://example.org/i.png")),
     ),
-    "a priority over 100": ("POST", "/admin/v1/messages", a_message({"user_id": "u"}, priority=101)),
+    "a priority over 100": (
+        "POST",
+        "/admin/v1/messages",
+        a_message({"user_id": "u"}, priority=101),
+    ),
     "a message for ever": ("POST", "/admin/v1/messages", a_message({"user_id": "u"}, ttl_s=10**9)),
     "a message for nobody": ("POST", "/admin/v1/messages", a_message({})),
     "a message for two": (
@@ -454,7 +465,9 @@ async def test_media_type_is_json_or_messagepack(phone: Phone, media: str, expec
     assert code_of(await phone.send(a_batch(an_event()), **{"Content-Type": media})) == expected
 
 
-@pytest.mark.parametrize("name", ["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"])
+@pytest.mark.parametrize(
+    "name", ["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"]
+)
 async def test_messagepack_has_three_names(phone: Phone, name: str) -> None:
     assert code_of(await phone.send(packed(a_batch(an_event())), **{"Content-Type": name})) == "200"
 
@@ -492,7 +505,8 @@ async def test_hold_is_allowed_up_to_its_limit(phone: Phone) -> None:
 
 
 @pytest.mark.parametrize(
-    "after", ["x", "0", "....", "%00", "ffffffff.0", "\u00b2.\u00b2", "9" * 5000, "-1", "a.1&after=b"]
+    "after",
+    ["x", "0x", "....", "%00", "ffffffff.0", "\u00b2.\u00b2", "9" * 5000, "-1", "a.1&after=b"],
 )
 async def test_cursor_that_makes_no_sense_starts_over(phone: Phone, after: str) -> None:
     for cursor in (after, f"{phone.profile_id[:8]}.{after}"):
@@ -506,7 +520,18 @@ async def test_profile_route_wants_its_query(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/", "/v1/event", "/v1/events/", "/v1/messages/1", "/admin", "/../v1", "/x" * 4000]
+    "path",
+    [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/event",
+        "/v1/events/",
+        "/v1/messages/1",
+        "/admin",
+        "/../v1",
+        "/x" * 4000,
+    ],
 )
 async def test_unknown_route_is_not_found(phone: Phone, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
@@ -541,7 +566,17 @@ async def test_method_that_a_route_has_not_is_answered_with_those_it_has(
 
 
 async def test_admin_ids_that_cannot_be_are_not_found(shop: Shop) -> None:
-    strange = ["x", "0" * 31, "0" * 33, "g" * 32, "%00", "é", "0" * 32 + "-" + "0" * 16, "*", "a" * 3000]
+    strange = [
+        "x",
+        "0" * 31,
+        "0" * 33,
+        "g" * 32,
+        "%00",
+        "é",
+        "0" * 32 + "-" + "0" * 16,
+        "*",
+        "a" * 3000,
+    ]
     for id in strange:
         for method, path in (
             ("GET", "/admin/v1/profiles/{}"),
@@ -553,135 +588,6 @@ async def test_admin_ids_that_cannot_be_are_not_found(shop: Shop) -> None:
         ):
             answer = await shop.server.ask(method, path.format(id))
             assert code_of(answer) == "404 not_found", (method, path, id)
-
-
-# --- rates and other limits of the process --------------------------------------------------------
-
-
-async def test_device_that_sends_too_fast_is_told_when_to_come_back(
-    start_gateway: StartGateway,
-) -> None:
-    gateway = await start_gateway(device_rate=0.25, device_burst=3)
-    shop = await gateway.new_shop()
-    phone, other = await shop.new_phone(), await shop.new_phone()
-    codes = [code_of(await phone.poll()) for _ in range(4)]
-    assert codes == ["204"] * 3 + ["429 device_rate_limited"]
-    assert int((await phone.poll()).headers["Retry-After"]) in {4, 5}
-    assert code_of(await other.poll()) == "204"
-
-
-async def test_app_that_sends_too_fast_does_not_slow_others(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(app_rate=0.01, app_burst=2)
-    shop, other_shop = await gateway.new_shop(), await gateway.new_shop()
-    phones = [await shop.new_phone() for _ in range(3)]
-    codes = [code_of(await phone.poll()) for phone in phones]
-    assert codes == ["204", "204", "429 app_rate_limited"]
-    assert code_of(await (await other_shop.new_phone()).poll()) == "204"
-
-
-async def test_address_cannot_register_without_end_whatever_it_forwards(
-    start_gateway: StartGateway,
-) -> None:
-    gateway = await start_gateway(registration_rate=0.01, registration_burst=2)
-    shop = await gateway.new_shop()
-    codes = [
-        code_of(await shop.register(None, **{"X-Forwarded-For": f"10.0.0.{number}"}))
-        for number in range(3)
-    ]
-    assert codes == ["201", "201", "429 registration_rate_limited"]
-
-
-def test_bucket_gives_its_burst_and_then_its_rate() -> None:
-    bucket = Buckets(rate=2.0, burst=3)
-    assert [bucket.take("d", 100.0) == 0 for _ in range(4)] == [True, True, True, False]
-    assert bucket.take("d", 100.0) == pytest.approx(0.5)
-    assert bucket.take("d", 100.4) > 0
-    assert bucket.take("d", 100.5) == 0
-    assert [bucket.take("d", 1_000.0) == 0 for _ in range(4)] == [True, True, True, False]
-
-
-async def test_holds_have_a_limit(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(holds_max=2)
-    shop = await gateway.new_shop()
-    phones = [await shop.new_phone() for _ in range(3)]
-    held = [await phone.waits() for phone in phones[:2]]
-    assert code_of(await phones[2].poll(wait=10)) == "503 overloaded"
-    assert code_of(await phones[2].poll()) == "204"
-    refused = await phones[2].ask("GET", "/v1/messages/stream")
-    assert code_of(refused) == "503 overloaded"
-    held[0].cancel()
-    await eventually(held[0].done)
-    poll = await phones[2].waits()
-    for task in (held[1], poll):
-        assert not task.done()
-        task.cancel()
-        await eventually(task.done)
-
-
-async def test_bodies_in_flight_have_a_limit(start_gateway: StartGateway) -> None:
-    body = msgspec.json.encode(a_batch(an_event()))
-    gateway = await start_gateway(in_flight_bytes_max=len(body))
-    phone = await (await gateway.new_shop()).new_phone()
-    gauges = gateway.core.metrics.gauges
-    await gateway.valkey("CLIENT", "PAUSE", 10_000, "WRITE")
-    try:
-        first = asyncio.create_task(phone.send(body))
-        await eventually(lambda: gauges.in_flight_bytes == len(body))
-        second = asyncio.create_task(phone.send(body))  # at the limit, not above it
-        await eventually(lambda: gauges.in_flight_bytes == 2 * len(body))
-        assert code_of(await phone.send(body)) == "503 overloaded"
-    finally:
-        await gateway.valkey("CLIENT", "UNPAUSE")
-    assert {code_of(await first), code_of(await second)} == {"200"}
-    assert code_of(await phone.send(body)) == "200"
-
-
-async def test_full_store_refuses_uploads_and_forgets_nothing(
-    gateway: Gateway, worker: None, shop: Shop, phone: Phone
-) -> None:
-    await phone.upload(an_event())
-    limit = await gateway.valkey("CONFIG", "GET", "maxmemory")
-    await gateway.valkey("CONFIG", "SET", "maxmemory", "1mb")
-    try:
-        answer = await phone.send(a_batch(an_event()))
-        assert code_of(answer) == "503 overloaded"
-        assert code_of(await phone.poll()) in {"200", "204"}
-        admin = await shop.server.ask("POST", "/admin/v1/journeys", json=a_journey())
-        assert code_of(admin) == "503 overloaded"
-    finally:
-        await gateway.valkey("CONFIG", "SET", "maxmemory", limit[1])
-    await phone.upload(an_event())
-    assert (await shop.profile(phone.profile_id))["events"] == 2
-
-
-async def test_live_messages_have_a_limit(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(inbox_messages_max=3)
-    await gateway.start_worker()
-    shop = await gateway.new_shop()
-    phone = await shop.new_phone()
-    for number in range(4):
-        await shop.server.post(
-            "/admin/v1/messages",
-            a_message({"profile_id": phone.profile_id}, content=a_content(str(number))),
-        ) if number else await shop.profile(phone.profile_id)
-    await gateway.settled()
-    assert len(await phone.messages()) == 3
-    assert [d["outcome"] for d in await shop.server.decisions(phone.profile_id)] == ["sent"] * 3
-    await shop.server.post("/admin/v1/messages", a_message({"profile_id": phone.profile_id}))
-    await gateway.settled()
-    assert await phone.messages() == []
-    newest, *_ = sorted(
-        await shop.server.decisions(phone.profile_id), key=lambda d: d["outcome"] == "sent"
-    )
-    assert (newest["outcome"], newest["failed_gate"]) == ("stopped", "inbox")
-
-
-async def test_journeys_have_a_limit(start_gateway: StartGateway) -> None:
-    shop = await (await start_gateway(journeys_max=2)).new_shop()
-    answers = [
-        await shop.server.ask("POST", "/admin/v1/journeys", json=a_journey()) for _ in range(3)
-    ]
-    assert [code_of(answer) for answer in answers] == ["201", "201", "409 conflict"]
 
 
 # --- tokens and keys ------------------------------------------------------------------------------
@@ -700,8 +606,3 @@ async def test_request_without_a_token_says_so(gateway: Gateway, phone: Phone) -
     ):
         answer = await gateway.http.post("/v1/events", content=GOOD, headers=header)
         assert code_of(answer) == expected, header
-
-
-async def test_time_is_what_the_clock_says(phone: Phone, clock: SettableClock) -> None:
-    clock.forward(seconds=1)
-    assert (await phone.poll()).headers["X-Server-Time"] == str(NOW + 1_000)

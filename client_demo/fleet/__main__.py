@@ -1,5 +1,6 @@
 """`python -m client_demo.fleet`, which is what `make demo` calls."""
 
+import signal
 import sys
 
 
@@ -10,6 +11,8 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f"The demo needs {error.name}, which is not installed: `make demo` installs it.")
         return 1
+    # However it ends, the gateway that was started for it ends too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run()
 
 

@@ -24,6 +24,12 @@ class Admin:
         self._path = parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {secret_key}"}
         self._own = threading.local()
+        self._connections: list[http.client.HTTPConnection] = []
+
+    def close(self) -> None:
+        """Give the connections of all threads back. The threads must be through with them."""
+        for connection in self._connections:
+            connection.close()
 
     def app(self) -> dict[str, Any]:
         found: dict[str, Any] = self._json("GET", "/admin/v1/app")
@@ -98,8 +104,8 @@ class Admin:
                 answer = connection.getresponse()
                 return answer.status, answer.read()
             except (OSError, http.client.HTTPException) as error:
+                # Closed, it opens itself again with the next request.
                 connection.close()
-                self._own.connection = None
                 last = error
         raise DemoError(
             f"the gateway at {self._host}:{self._port} does not answer any more ({last}). "
@@ -112,6 +118,7 @@ class Admin:
             kind = http.client.HTTPSConnection if self._is_secure else http.client.HTTPConnection
             connection = kind(self._host, self._port, timeout=TIMEOUT_S)
             self._own.connection = connection
+            self._connections.append(connection)
         return connection
 
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -68,20 +68,42 @@ def run(
             )
             member.start()
             members.append(member)
-        is_complete = _listen(members, news, stop, told)
+        with _interruptions() as interrupted:
+            is_complete = _listen(members, news, stop, interrupted, told)
         for member in members:
             member.join()
         return is_complete
+
+
+@contextlib.contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """Collect Control-C instead of being thrown out by it; the second one still does that."""
+    interrupted: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        interrupted.append(number)
+        if len(interrupted) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _listen(
     members: Sequence[BaseProcess],
     news: "multiprocessing.queues.Queue[News]",
     stop: Event,
+    interrupted: Sequence[int],
     told: Callable[[News], None],
 ) -> bool:
     at_work, is_complete = len(members), True
     while at_work:
+        if interrupted and is_complete:
+            is_complete = False
+            stop.set()
         try:
             item = news.get(timeout=TICK_S)
         except queue.Empty:
@@ -92,11 +114,6 @@ def _listen(
                     f"a process of the fleet ended with {ended[0].exitcode}; its last words are "
                     "above. With `--at-once 32` it needs less memory and fewer open files."
                 ) from None
-            continue
-        except KeyboardInterrupt:
-            # The second Control-C is not caught any more.
-            is_complete = False
-            stop.set()
             continue
         told(item)
         at_work -= item.is_last

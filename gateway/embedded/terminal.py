@@ -43,7 +43,8 @@ class Terminal:
         secret = app.secret_key if self.console.is_terminal else f"in {FILE_NAME}"
         rows = (
             ("device API", credentials.url, "bold cyan"),
-            ("console", credentials.console_url, "bold cyan"),
+            ("admin API", credentials.console_url, "bold cyan"),
+            ("reference", f"{credentials.console_url}/docs", ""),
             ("demo app", app.name, ""),
             ("publishable key", app.publishable_key, "green"),
             ("secret key", secret, "green"),
@@ -52,7 +53,10 @@ class Terminal:
         self.console.print(Text.assemble(("\nZuruf is ready", "bold"), f" after {ready_s:.1f} s\n"))
         for name, value, style in rows:
             self.console.print(Text.assemble((f"{name:<17}", "dim"), (value, style)))
-        self.console.print("\nRegister a device:\n", style="dim")
+        self.console.print(
+            "\nRegister a device (README.md goes on from there to its first message):\n",
+            style="dim",
+        )
         self.console.print(try_it(credentials), markup=False)
         self.console.print(
             f"\nControl-C here, or kill {os.getpid()}, stops everything.\n", style="dim"

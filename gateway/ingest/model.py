@@ -159,13 +159,14 @@ class BatchReader(Generic[E]):
         """Whether an event may be too large, a string too long in bytes, or a number not finite."""
         if not self._is_json and _NOT_FINITE.search(body):
             return True
-        if len(body) <= VALUE_BYTES_MAX:
+        harmless = min(VALUE_BYTES_MAX, self._event_bytes_max)
+        if len(body) <= harmless:
             return False
         is_plain = self._is_json and body.isascii() and b"\\u" not in body
         if is_plain and len(body) <= self._event_bytes_max:
             return False
         sizes = [len(memoryview(raw)) for raw in self._decode_raw(body).events]
-        return max(sizes) > VALUE_BYTES_MAX
+        return max(sizes) > harmless
 
     def _read_apart(self, body: bytes) -> Reading[E]:
         try:

@@ -172,7 +172,7 @@ class Zuruf:
             self._config, self._clock, self._ids, self._recorder, self._handover, self._inbox
         )
         try:
-            worker.start()
+            worker.thread.start()
         except RuntimeError as error:
             # The interpreter is shutting down: nothing can be sent or kept any more.
             log.warning("the client could not start: %s", error)

@@ -204,10 +204,16 @@ class Lane:
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"zuruf-{name}", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
     def send(self, request: Request) -> None:
+        """Have a request answered; the first one starts the thread."""
+        if self._thread.ident is None:
+            try:
+                self._thread.start()
+            except RuntimeError:
+                # Since Python 3.12 nothing starts while the interpreter shuts down. The last
+                # events of a script that just ends are worth making the worker wait.
+                self._exchange(request)
+                return
         self._requests.put(request)
 
     def interrupt(self, request: Request) -> None:
@@ -218,19 +224,22 @@ class Lane:
 
     def _run(self) -> None:
         while (request := self._requests.get()) is not None:
-            response, error = None, ""
-            sent_s = self._clock.monotonic_s()
-            try:
-                response = self._transport.request(request)
-            except Exception as exception:  # noqa: BLE001 - whatever it is, there is no answer
-                error = str(exception) or type(exception).__name__
-            self._answered(
-                Answered(
-                    request=request,
-                    response=response,
-                    error=error,
-                    sent_s=sent_s,
-                    answered_s=self._clock.monotonic_s(),
-                    wall_ms=self._clock.wall_ms(),
-                )
+            self._exchange(request)
+
+    def _exchange(self, request: Request) -> None:
+        response, error = None, ""
+        sent_s = self._clock.monotonic_s()
+        try:
+            response = self._transport.request(request)
+        except Exception as exception:  # noqa: BLE001 - whatever it is, there is no answer
+            error = str(exception) or type(exception).__name__
+        self._answered(
+            Answered(
+                request=request,
+                response=response,
+                error=error,
+                sent_s=sent_s,
+                answered_s=self._clock.monotonic_s(),
+                wall_ms=self._clock.wall_ms(),
             )
+        )

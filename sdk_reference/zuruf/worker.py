@@ -104,12 +104,6 @@ class Worker:
         self._receive_lane = Lane("receive", self._transport, clock, inbox.put)
         self.thread = threading.Thread(target=self._run, name="zuruf-worker", daemon=True)
 
-    def start(self) -> None:
-        """Start all threads, here and now: none can be started while the interpreter shuts down."""
-        self._upload_lane.start()
-        self._receive_lane.start()
-        self.thread.start()
-
     def _run(self) -> None:
         self._open()
         while not self._is_closing:

@@ -181,7 +181,6 @@ async def test_server_event_counts_for_the_user_it_names(worker: None, shop: Sho
     assert counts == [2, 1]
 
 
-@pytest.mark.xfail(reason="the log's record of events does not say whose user id it is")
 async def test_server_event_names_its_user_even_before_a_device_does(
     worker: None, shop: Shop
 ) -> None:
