@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway import keyspace
 from gateway.records import EventsUploaded, Marks, Record
 from gateway.settings import Settings
-from gateway.valkey import Reply, Valkey
+from gateway.valkey import Reply, Valkey, Word
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
