@@ -17,7 +17,7 @@ PUBLIC: set[Route] = {
     ("GET", path)
     for path in (
         *("/healthz", "/readyz", "/metrics"),
-        *("/docs", "/docs/openapi.json", "/docs/scalar"),
+        *("/docs", "/docs/openapi.json", "/docs/scalar", "/docs/{path}"),
     )
 }
 """About the process and its reference, not about any app."""
@@ -93,7 +93,7 @@ def routes_of(application: Application) -> set[Route]:
 
 def admin_attacks(world: World) -> dict[Route, list[tuple[str, Any, int]]]:
     """Route → requests (path, body, status) by another app's server that name what is not its own."""
-    journeys, profiles = "/admin/v1/journeys/{journey_id:str}", "/admin/v1/profiles"
+    journeys, profiles = "/admin/v1/journeys/{journey_id}", "/admin/v1/profiles"
     profile_id, user = world.phone.profile_id, "u_of_victim"
     one = f"{profiles}/{profile_id}"
     journey = f"/admin/v1/journeys/{world.journey_id}"
@@ -119,17 +119,18 @@ def admin_attacks(world: World) -> dict[Route, list[tuple[str, Any, int]]]:
             (messages, to_profile, 404),
             (messages, a_message({"user_id": user}), 202),
         ],
-        ("DELETE", f"{messages}/{{message_id:str}}"): [
+        ("DELETE", f"{messages}/{{message_id}}"): [
             (f"{messages}/{world.message_id}", None, 404)
         ],
+        ("GET", profiles): [(f"{profiles}?user_id={user}", None, 200)],
+        ("GET", f"{profiles}/{{profile_id}}"): [(one, None, 404)],
+        ("GET", f"{profiles}/{{profile_id}}/decisions"): [(f"{one}/decisions", None, 404)],
+        ("GET", f"{profiles}/{{profile_id}}/messages"): [(f"{one}/messages", None, 404)],
+        # Last: they make people of the same ids in the stranger's own world.
         ("POST", "/admin/v1/events"): [
             ("/admin/v1/events", a_batch(event), 200),
             ("/admin/v1/events", a_batch(an_event(user_id=user)), 200),
         ],
-        ("GET", profiles): [(f"{profiles}?user_id={user}", None, 200)],
-        ("GET", f"{profiles}/{{profile_id:str}}"): [(one, None, 404)],
-        ("GET", f"{profiles}/{{profile_id:str}}/decisions"): [(f"{one}/decisions", None, 404)],
-        ("GET", f"{profiles}/{{profile_id:str}}/messages"): [(f"{one}/messages", None, 404)],
     }
 
 

@@ -25,6 +25,9 @@ PROBE_TIMEOUT_S = 2.0
 TICK_S = 0.05
 LOG_LINES = 15
 
+# Like the SDK: a proxy of the environment is not for a gateway on this machine.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -77,7 +80,7 @@ def running(data_dir: Path) -> Gateway | None:
 def is_ready(url: str) -> bool:
     """Tell whether a gateway answers there and can store."""
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310
+        with _direct.open(f"{url}/readyz", timeout=PROBE_TIMEOUT_S) as answer:
             return answer.status == 200 and "X-Zuruf" in answer.headers
     except (OSError, urllib.error.URLError, ValueError):
         return False

@@ -78,7 +78,6 @@ class _Eyes:
         """Be shown a message: this is the app's callback."""
         now_s = time.perf_counter()
         show.shown()
-        recorded = 2
         buttons = message.content.buttons
         if buttons and self._chance.random() < CLICK_CHANCE:
             show.clicked(buttons[0].id)
@@ -87,7 +86,6 @@ class _Eyes:
             show.dismissed()
         name = self._journeys.get(message.journey_id or "", "other")
         with self._changed:
-            self._outcome.recorded += recorded
             cause = self._cause(name, message.created_at)
             if cause is not None:
                 self._outcome.latencies_ms.append((name, (now_s - cause.at_s) * 1000))
@@ -116,7 +114,7 @@ def play(
     handset, purchases = life.handset, life.customer.purchases
     chance = random.Random(life.user_id)
     outcome = Outcome(life.user_id, handset.form_factor, handset.platform)
-    eyes = _Eyes(shop, outcome, chance)
+    eyes, tracked = _Eyes(shop, outcome, chance), outcome.tracked
     client = Zuruf(
         Config(
             endpoint=shop.endpoint,
@@ -130,10 +128,10 @@ def play(
     )
     try:
         client.on_message(eyes.look)
-        recorded = bool(client.screen("home"))
+        tracked["home"] += bool(client.screen("home"))
         # The first screen was seen by somebody anonymous; the login makes it theirs.
         client.identify(life.user_id, {"cohort": f"{purchases[0].date:%Y-%m}"})
-        outcome.recorded += recorded + 1
+        tracked["identify"] += 1
         time.sleep(pace.browse_s * chance.uniform(0.7, 1.3))
         before, orders = purchases[0].date, []
         for number, purchase in enumerate(purchases, 1):
@@ -149,10 +147,9 @@ def play(
                 "cds": purchase.cds,
                 "date": purchase.date.isoformat(),
             }
-            seen = client.screen("basket", {"cds": purchase.cds})
+            tracked["basket"] += bool(client.screen("basket", {"cds": purchase.cds}))
             placed = eyes.place(order, partial(client.track, "purchase", props))
-            outcome.recorded += bool(seen) + bool(placed)
-            outcome.purchases += bool(placed)
+            tracked["purchase"] += bool(placed)
             orders.append(order)
         outcome.big_orders = sum(fits(THANKS, order) for order in orders)
         awaited = {

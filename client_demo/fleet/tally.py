@@ -14,10 +14,9 @@ class Outcome:
     user_id: str
     form_factor: str
     platform: str
-    purchases: int = 0
     big_orders: int = 0
-    # What the app recorded, and what the SDK says became of all it recorded, also by itself.
-    recorded: int = 0
+    # What the app recorded, by name, and what became of all events, those of the SDK included.
+    tracked: Counter[str] = field(default_factory=Counter)
     acknowledged: int = 0
     unsent: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -27,6 +26,11 @@ class Outcome:
     awaited: int = 0
     error: str | None = None
 
+    @property
+    def purchases(self) -> int:
+        """How many were made."""
+        return self.tracked["purchase"]
+
 
 @dataclass(slots=True)
 class Tally:
@@ -34,7 +38,6 @@ class Tally:
 
     lives: int = 0
     purchases: int = 0
-    recorded: int = 0
     acknowledged: int = 0
     unsent: int = 0
     clicked: int = 0
@@ -50,7 +53,6 @@ class Tally:
         """Count one more life."""
         self.lives += 1
         self.purchases += outcome.purchases
-        self.recorded += outcome.recorded
         self.acknowledged += outcome.acknowledged
         self.unsent += outcome.unsent
         self.clicked += outcome.clicked

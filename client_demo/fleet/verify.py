@@ -35,9 +35,10 @@ def disagreement(outcome: Outcome, profile: Mapping[str, Any] | None) -> str | N
     """Compare one life with its profile; None when they agree."""
     if profile is None:
         return f"{outcome.user_id}: the gateway knows nobody of this id"
-    purchases = profile["counts"].get("purchase", 0)
-    if purchases != outcome.purchases:
-        return f"{outcome.user_id}: {outcome.purchases} purchases made, {purchases} in the profile"
+    for name, number in outcome.tracked.items():
+        stored = profile["counts"].get(name, 0)
+        if stored != number:
+            return f"{outcome.user_id}: {number} × {name} recorded, {stored} in the profile"
     if profile["events"] != outcome.acknowledged:
         return (
             f"{outcome.user_id}: {outcome.acknowledged} events acknowledged, "

@@ -48,12 +48,13 @@ class InboxApi:
                 raise Problem("token_superseded", _SUPERSEDED)
             await edge.answer(send, 204)
             return
+        media = accepted_media(headers)
+        del headers, query
         page = await self._next_page(scope, claims, after, wait_s)
         if page is None:
             await edge.answer(send, 204)
             return
         edge.metrics.counts.messages_handed_out += len(page.messages)
-        media = accepted_media(headers)
         body = encode_json(page)
         if media is not JSON:
             body = encode_msgpack(msgspec.json.decode(body))
@@ -73,7 +74,7 @@ class InboxApi:
         waiting = self._watch.wait(claims.app_id, claims.profile_id)
         gauges.holds += 1
         until = self._loop.time() + wait_s
-        watch_connection(scope, waiting)
+        hold_connection(scope, waiting)
         try:
             known = self._watch.known(claims.app_id, claims.profile_id)
             page = None
@@ -184,12 +185,12 @@ async def _disconnected(receive: Receive, waiting: Waiting) -> None:
     waiting.abandon()
 
 
-def watch_connection(scope: Scope, waiting: Waiting) -> None:
-    """End the wait when the client hangs up, if the server tells.
+def hold_connection(scope: Scope, waiting: Waiting) -> None:
+    """Slim the connection down for the wait, and end the wait when the client hangs up.
 
     Our own server puts a hook into the scope. Waiting for `http.disconnect` would cost a task, 2 KB per
-    held poll; elsewhere an abandoned poll just lasts until its end.
+    held poll; under another server an abandoned poll lasts until its end.
     """
-    on_lost = scope.get("zuruf.on_lost")
-    if on_lost is not None:
-        on_lost(waiting.abandon)
+    hold = scope.get("zuruf.hold")
+    if hold is not None:
+        hold(waiting.abandon)

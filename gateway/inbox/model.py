@@ -214,6 +214,7 @@ class Page(Struct, frozen=True):
         return bool(self.messages or self.withdrawn or self.reset)
 
 
+_NOBODY: frozenset[str] = frozenset()
 encode_shelved = msgspec.msgpack.Encoder().encode
 _decode_shelved = msgspec.msgpack.Decoder(Shelved).decode
 
@@ -241,7 +242,7 @@ def read_shelf(fields: dict[bytes, bytes]) -> Shelf:
         messages,
         withdrawn,
         shown_by,
-        frozenset(gone),
+        frozenset(gone) if gone else _NOBODY,
     )
 
 

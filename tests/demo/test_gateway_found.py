@@ -1,5 +1,6 @@
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -102,7 +103,7 @@ def test_metrics_are_added_up_over_processes_and_codes() -> None:
 
 
 def test_a_profile_agrees_only_with_the_life_that_was_lived() -> None:
-    life = Outcome("u1", "tv", "webos", purchases=2, acknowledged=9)
+    life = Outcome("u1", "tv", "webos", tracked=Counter(purchase=2), acknowledged=9)
     assert disagreement(life, {"counts": {"purchase": 2}, "events": 9}) is None
     assert "nobody" in str(disagreement(life, None))
     assert "3 in the profile" in str(disagreement(life, {"counts": {"purchase": 3}, "events": 10}))

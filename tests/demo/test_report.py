@@ -15,8 +15,7 @@ def a_result(*, accepted: int = 9, wrong: list[str] | None = None, **fields: obj
             "u1",
             "tv",
             "webos",
-            purchases=2,
-            recorded=7,
+            tracked=Counter(purchase=2),
             acknowledged=9,
             latencies_ms=[("Demo: welcome", 4.0), ("Demo: thank-you", 1_234.0)],
         )

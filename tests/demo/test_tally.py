@@ -15,15 +15,14 @@ def test_lives_are_added_up() -> None:
             "u1",
             "tv",
             "webos",
-            purchases=2,
-            recorded=7,
+            tracked=Counter(purchase=2),
             acknowledged=9,
             dropped=Counter(queue_overflow=1),
             latencies_ms=[("Demo: welcome", 4.0), ("Demo: thank-you", 8.0)],
             clicked=1,
         )
     )
-    tally.add(Outcome("u2", "phone", "ios", purchases=1, recorded=4, unsent=4, error="lost"))
+    tally.add(Outcome("u2", "phone", "ios", tracked=Counter(purchase=1), unsent=4, error="lost"))
     assert (tally.lives, tally.purchases, tally.acknowledged, tally.unsent) == (2, 3, 9, 4)
     assert tally.form_factors == {"tv": 1, "phone": 1}
     assert tally.messages == {"Demo: welcome": 1, "Demo: thank-you": 1}

@@ -24,5 +24,5 @@ def seed(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> 
     given: int | None = request.config.getoption("--kill-seed", None)
     seed = secrets.randbelow(1_000_000) if given is None else given
     with capsys.disabled():
-        print(f"\nagain with --kill-seed {seed}")
+        print(f"\nagain with --kill-seed {seed}")  # noqa: T201
     return seed

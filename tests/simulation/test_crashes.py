@@ -14,6 +14,8 @@ from tests.simulation.fleet import Fleet, a_busy_fleet
 from tests.simulation.gateway_process import GatewayProcess, a_gateway, eventually
 from tests.simulation.verdict import Verdict, examine
 
+pytestmark = pytest.mark.timeout(3600)  # every wait in here has a limit of its own
+
 Ordeal = Callable[[GatewayProcess, Fleet], Awaitable[None]]
 
 
@@ -27,7 +29,6 @@ async def survive(
         return fleet, await examine(gateway, fleet)
 
 
-@pytest.mark.timeout(3600)
 def test_kills_at_random_moments_lose_nothing_and_double_nothing(
     tmp_path: Path, rounds: int, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,7 +41,7 @@ def test_kills_at_random_moments_lose_nothing_and_double_nothing(
 
     fleet, verdict = asyncio.run(survive(ordeal, tmp_path, random))
     with capsys.disabled():
-        print(table(seed, chaos, fleet, verdict))
+        print(table(seed, chaos, fleet, verdict))  # noqa: T201
     assert verdict.broken() == {}
 
 

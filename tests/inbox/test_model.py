@@ -1,0 +1,350 @@
+from typing import Any
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gateway.inbox.model import (
+    WITHDRAWN_REMEMBERED,
+    Changes,
+    Inbox,
+    OncePer,
+    Page,
+    Shelf,
+    cursor_at,
+    expire,
+    mark_shown,
+    page_for,
+    put,
+    read_shelf,
+    withdraw,
+)
+from tests.builders import NOW
+
+PROFILE = "5a757275" * 4
+PHONE, TABLET = "phone", "tablet"
+
+
+class Post:
+    """An inbox and its shelf, kept up to date as a commit would."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self.fields: dict[bytes, bytes] = {}
+        self.now = NOW
+
+    def commit(self, changes: Changes) -> None:
+        if not changes:
+            return
+        self.fields[b"v"] = b"%d" % self.inbox.version
+        for name, value in changes.put.items():
+            self.fields[name.encode()] = value
+        for name in changes.drop:
+            self.fields.pop(name.encode(), None)
+
+    def put(
+        self,
+        id: str,
+        *,
+        priority: int = 50,
+        once_per: OncePer = "person",
+        device_id: str | None = None,
+        ttl_s: int = 3_600,
+    ) -> None:
+        changes = Changes()
+        put(
+            self.inbox,
+            changes,
+            id,
+            expires_at=self.now + ttl_s * 1000,
+            priority=priority,
+            once_per=once_per,
+            device_id=device_id,
+            json=msgspec.json.encode(id),
+        )
+        self.commit(changes)
+
+    def withdraw(self, id: str) -> bool:
+        changes = Changes()
+        found = withdraw(self.inbox, changes, id)
+        self.commit(changes)
+        return found
+
+    def shown(self, id: str, device_id: str | None = PHONE) -> None:
+        changes = Changes()
+        mark_shown(self.inbox, changes, id, device_id)
+        self.commit(changes)
+
+    def expire(self, id: str) -> None:
+        changes = Changes()
+        expire(self.inbox, changes, id, self.now)
+        self.commit(changes)
+
+    @property
+    def shelf(self) -> Shelf:
+        return read_shelf(self.fields)
+
+    def page(self, after: str = "", device_id: str = PHONE) -> Page:
+        return page_for(self.shelf, PROFILE, device_id, after, self.now)
+
+    def ids(self, after: str = "", device_id: str = PHONE) -> list[Any]:
+        return [msgspec.json.decode(raw) for raw in self.page(after, device_id).messages]
+
+
+def test_new_inbox_has_nothing_to_say() -> None:
+    page = Post().page()
+    assert not page
+    assert (page.cursor, page.reset) == (cursor_at(PROFILE, 0), False)
+
+
+def test_messages_come_in_order_of_priority_then_age() -> None:
+    post = Post()
+    for id, priority in (("a", 50), ("b", 90), ("c", 50), ("d", 0), ("e", 90)):
+        post.put(id, priority=priority)
+    assert post.ids() == ["b", "e", "a", "c", "d"]
+
+
+def test_cursor_leaves_out_what_was_handed_out_before() -> None:
+    post = Post()
+    post.put("a")
+    cursor = post.page().cursor
+    assert not post.page(cursor)
+    post.put("b")
+    assert post.ids(cursor) == ["b"]
+    assert post.ids() == ["a", "b"]
+
+
+def test_withdrawn_message_is_told_to_those_who_may_hold_it() -> None:
+    post = Post()
+    post.put("a")
+    cursor = post.page().cursor
+    assert post.withdraw("a")
+    page = post.page(cursor)
+    assert (page.messages, page.withdrawn, page.reset) == ([], ["a"], False)
+    assert not post.page(page.cursor)
+    assert not post.page("")
+
+
+def test_message_is_withdrawn_once() -> None:
+    post = Post()
+    post.put("a")
+    assert post.withdraw("a")
+    version = post.inbox.version
+    assert not post.withdraw("a")
+    assert not post.withdraw("never there")
+    assert post.inbox.version == version
+
+
+def test_message_put_and_withdrawn_at_once_was_never_there() -> None:
+    post = Post()
+    changes = Changes()
+    put(
+        post.inbox,
+        changes,
+        "a",
+        expires_at=NOW + 1,
+        priority=1,
+        once_per="person",
+        device_id=None,
+        json=b"{}",
+    )
+    withdraw(post.inbox, changes, "a")
+    post.commit(changes)
+    assert post.shelf.messages == {}
+    assert changes.expire_at == {"a": None}
+
+
+def test_cursor_from_elsewhere_starts_over() -> None:
+    post = Post()
+    post.put("a")
+    version = post.inbox.version
+    for cursor in ("00000000.1", "x", cursor_at(PROFILE, version + 1), f"{PROFILE[:8]}.-1"):
+        page = post.page(cursor)
+        assert (len(page.messages), page.withdrawn, page.reset) == (1, [], True)
+
+
+def test_cursor_older_than_the_memory_of_withdrawals_starts_over() -> None:
+    post = Post()
+    post.put("kept")
+    cursor = post.page().cursor
+    for number in range(WITHDRAWN_REMEMBERED):
+        post.put(f"m{number}")
+        post.withdraw(f"m{number}")
+    page = post.page(cursor)
+    assert (page.reset, len(page.withdrawn)) == (False, WITHDRAWN_REMEMBERED)
+    post.put("one more")
+    post.withdraw("one more")
+    page = post.page(cursor)
+    assert (page.reset, page.withdrawn, len(page.messages)) == (True, [], 1)
+    assert not post.page(page.cursor)
+
+
+def test_memory_of_withdrawals_is_bounded() -> None:
+    post = Post()
+    for number in range(4 * WITHDRAWN_REMEMBERED):
+        post.put(f"m{number}")
+        post.withdraw(f"m{number}")
+    assert len(post.inbox.withdrawn) == WITHDRAWN_REMEMBERED
+    assert len(post.fields) == WITHDRAWN_REMEMBERED + len({"v", "floor"})
+
+
+def test_message_shown_on_one_device_is_withdrawn_from_the_others() -> None:
+    post = Post()
+    post.put("a")
+    cursor = post.page(device_id=TABLET).cursor
+    post.shown("a", PHONE)
+    assert post.page(cursor, TABLET).withdrawn == ["a"]
+    assert post.ids(device_id=TABLET) == []
+
+
+def test_message_once_per_device_goes_only_from_the_device_that_showed_it() -> None:
+    post = Post()
+    post.put("a", once_per="device")
+    post.shown("a", PHONE)
+    assert post.ids(device_id=PHONE) == []
+    assert post.ids(device_id=TABLET) == ["a"]
+    version = post.inbox.version
+    post.shown("a", PHONE)
+    assert post.inbox.version == version
+    post.shown("a", TABLET)
+    assert post.ids(device_id=TABLET) == []
+
+
+def test_message_for_one_device_is_not_shown_to_others() -> None:
+    post = Post()
+    post.put("a", device_id=PHONE)
+    assert (post.ids(device_id=PHONE), post.ids(device_id=TABLET)) == (["a"], [])
+
+
+def test_showing_what_is_not_there_changes_nothing() -> None:
+    post = Post()
+    post.shown("a")
+    assert post.fields == {}
+
+
+def test_expired_message_is_not_handed_out_even_before_its_timer() -> None:
+    post = Post()
+    post.put("a", ttl_s=60)
+    post.now += 59_999
+    assert post.ids() == ["a"]
+    post.now += 1
+    assert post.ids() == []
+
+
+def test_expiry_is_not_announced() -> None:
+    post = Post()
+    post.put("a", ttl_s=60)
+    cursor = post.page().cursor
+    post.now += 60_000
+    post.expire("a")
+    assert not post.page(cursor)
+    assert (post.inbox.items, post.shelf.messages) == ({}, {})
+
+
+def test_timer_that_comes_early_expires_nothing() -> None:
+    post = Post()
+    post.put("a", ttl_s=60)
+    post.expire("a")
+    assert post.ids() == ["a"]
+
+
+class Inboxes(RuleBasedStateMachine):
+    """Two devices that poll now and then always end up with what lives in the inbox."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.post = Post()
+        self.made = 0
+        self.cursors = {PHONE: "", TABLET: ""}
+        self.held: dict[str, set[str]] = {PHONE: set(), TABLET: set()}
+        self.shown: dict[str, set[str]] = {PHONE: set(), TABLET: set()}
+        self.due: dict[str, int] = {}
+
+    devices = st.sampled_from([PHONE, TABLET])
+
+    def any_live(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(sorted(self.post.inbox.items)))
+
+    @rule(
+        count=st.integers(1, 3),
+        once_per=st.sampled_from(["person", "device"]),
+        device_id=st.none() | devices,
+        ttl_s=st.integers(1, 100),
+    )
+    def messages_arrive(
+        self, count: int, once_per: OncePer, device_id: str | None, ttl_s: int
+    ) -> None:
+        for _ in range(count):
+            self.made += 1
+            id = f"m{self.made}"
+            self.post.put(id, once_per=once_per, device_id=device_id, ttl_s=ttl_s)
+            self.due[id] = self.post.now + ttl_s * 1000
+
+    @precondition(lambda self: self.post.inbox.items)
+    @rule(data=st.data())
+    def server_withdraws(self, data: st.DataObject) -> None:
+        assert self.post.withdraw(self.any_live(data))
+
+    @precondition(lambda self: self.post.inbox.items)
+    @rule(data=st.data(), device_id=devices)
+    def device_shows(self, data: st.DataObject, device_id: str) -> None:
+        id = self.any_live(data)
+        self.post.shown(id, device_id)
+        self.shown[device_id].add(id)
+        self.held[device_id].discard(id)
+
+    @rule(count=st.integers(20, 60))
+    def many_come_and_go(self, count: int) -> None:
+        for _ in range(count):
+            self.made += 1
+            self.post.put(f"m{self.made}")
+            self.post.withdraw(f"m{self.made}")
+
+    @rule(seconds=st.integers(1, 60))
+    def time_passes(self, seconds: int) -> None:
+        self.post.now += seconds * 1000
+
+    @rule()
+    def timers_fire(self) -> None:
+        for id in list(self.post.inbox.items):
+            self.post.expire(id)
+
+    @rule(device_id=devices)
+    def device_forgets(self, device_id: str) -> None:
+        self.cursors[device_id] = ""
+        self.held[device_id] = set()
+
+    @rule(device_id=devices)
+    def device_polls(self, device_id: str) -> None:
+        page = self.post.page(self.cursors[device_id], device_id)
+        got = {msgspec.json.decode(raw) for raw in page.messages}
+        if page.reset:
+            self.held[device_id] = set()
+        self.held[device_id] = (self.held[device_id] | got) - set(page.withdrawn)
+        self.cursors[device_id] = page.cursor
+        now = self.post.now
+        held = {id for id in self.held[device_id] if id not in self.due or self.due[id] > now}
+        shelf = self.post.shelf
+        live = {
+            id
+            for id, shelved in shelf.messages.items()
+            if shelved.expires_at > now
+            and shelved.device_id in {None, device_id}
+            and id not in self.shown[device_id]
+        }
+        assert held == live
+        assert not self.post.page(page.cursor, device_id)
+
+    @invariant()
+    def shelf_and_index_agree(self) -> None:
+        shelf = self.post.shelf
+        assert set(shelf.messages) == set(self.post.inbox.items)
+        assert shelf.version == self.post.inbox.version or not self.post.fields
+        assert set(shelf.shown_by) <= set(shelf.messages)
+        assert shelf.withdrawn == dict(self.post.inbox.withdrawn)
+        assert len(shelf.withdrawn) <= WITHDRAWN_REMEMBERED
+
+
+InboxesTest = Inboxes.TestCase
+InboxesTest.settings = settings(max_examples=40, stateful_step_count=30)
