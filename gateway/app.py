@@ -56,6 +56,7 @@ from gateway.metrics import Metrics
 from gateway.outbox import Outbox
 from gateway.pipeline import Definitions as Decidable
 from gateway.profiles.store import Profiles
+from gateway.reference import DeviceReference
 from gateway.settings import Settings, read_settings
 from gateway.valkey import Valkey
 from gateway.worker import Worker
@@ -319,7 +320,14 @@ def create_app(
 def admin_app(console: Console) -> Litestar:
     """The admin API, documented at `/docs`."""
     return Litestar(
-        route_handlers=[AppRoutes, JourneyRoutes, MessageRoutes, EventRoutes, ProfileRoutes],
+        route_handlers=[
+            AppRoutes,
+            JourneyRoutes,
+            MessageRoutes,
+            EventRoutes,
+            ProfileRoutes,
+            DeviceReference,
+        ],
         dependencies=console.dependencies(),
         exception_handlers={Exception: _answer_exception},
         openapi_config=OpenAPIConfig(
