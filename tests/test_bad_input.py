@@ -181,10 +181,16 @@ NOT_JSON: dict[str, bytes] = {
     "a hexadecimal number": in_event("0x10"),
     "a number with a leading zero": in_event("012"),
     "an unknown escape": in_event('"\\q"'),
-    "a lone high surrogate": in_event('"\\ud800"'),
-    "a lone low surrogate": in_event('"\\udc00"'),
-    "two high surrogates": in_event('"\\ud800\\ud800"'),
 }
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"\ud800\ud800"])
+async def test_text_cut_inside_an_emoji_costs_one_letter_and_no_event(
+    phone: Phone, half: str
+) -> None:
+    answer = await phone.send(in_event(f'"cut {half}"'))
+    assert answer.status_code == 200
+    assert answer.json()["rejected"] == []
 
 
 @pytest.mark.parametrize("case", NOT_JSON)

@@ -174,6 +174,9 @@ class BatchReader(Generic[E]):
         except msgspec.ValidationError as error:
             raise Problem("invalid_body", str(error)) from None
         except _UNREADABLE as error:
+            mended = mend_surrogates(body) if self._is_json else body
+            if mended != body:
+                return self.read(mended)
             raise Problem("malformed_body", str(error) or "nested too deep") from None
         try:
             marks_of(batch.batch_id, ())
@@ -216,6 +219,15 @@ class BatchReader(Generic[E]):
         return event
 
 
+def mend_surrogates(body: bytes) -> bytes:
+    """JSON with every lone half of a surrogate pair replaced by U+FFFD.
+
+    Clients that cut a text in the middle of an emoji send such halves. They make the whole body unreadable,
+    and one spoilt letter must not cost the neighbours.
+    """
+    return _ESCAPES.sub(lambda found: found[0] if found[1] else rb"\ufffd", body)
+
+
 def time_shift_ms(envelope: Envelope, received_at: int) -> int:
     """What to add to the times of a batch: the device clock's error, when it is larger than its doubt.
 
@@ -230,6 +242,10 @@ def time_shift_ms(envelope: Envelope, received_at: int) -> int:
     return skew if abs(skew) > SKEW_TOLERATED_MS else 0
 
 
+# In this order: an escaped backslash and a whole pair, which stay, then a lone half.
+_ESCAPES = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 _UNREADABLE = (msgspec.MsgspecError, RecursionError, OverflowError, ValueError)
 # A float that is not finite, in MessagePack: exponent bits all set. May also match inside a string, which
 # costs a closer look and nothing else. JSON has no such numbers.
