@@ -1,11 +1,11 @@
 """The composition root: the only place that wires the parts together."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -65,6 +65,7 @@ Serve = Literal["device", "admin"]
 
 _LOG = structlog.get_logger("app")
 _READY_TIMEOUT_S = 1.0
+_SECRET_BYTES = 32
 
 
 class Core(msgspec.Struct):
@@ -132,15 +133,20 @@ def install_secret(settings: Settings) -> bytes:
         return settings.secret.encode()
     path = settings.data_path / "secret"
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return Path(path).read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        secret = secrets.token_bytes(32)
-        file.write(secret)
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        # Linked into place when it is whole, so that nobody reads half of it; the first one wins.
+        draft = path.with_name(f"secret.{os.getpid()}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(_SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+        draft.unlink()
+    secret = path.read_bytes()
+    if len(secret) < _SECRET_BYTES:
+        raise SettingError(f"the secret in {path} is damaged: bring it back from a backup")
     return secret
 
 

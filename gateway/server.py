@@ -25,6 +25,39 @@ _SWEEP_S = 1.0
 _HEAD_BYTES_MAX = 16 * 1024
 
 
+class OneWriteTransport:
+    """Sends what is written in one turn of the event loop together.
+
+    uvicorn writes head and body of an answer apart: two system calls here, and two packets on the air.
+    """
+
+    __slots__ = ("_loop", "_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._flush)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the transport's."""
+        return getattr(self._transport, name)
+
+
 class SlimFlowControl(FlowControl):
     """uvicorn's, without the event that all connections keep and few ever wait for: 760 bytes of each."""
 
@@ -71,6 +104,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self.transport = OneWriteTransport(transport, self.loop)  # type: ignore[assignment]
         self.flow = SlimFlowControl(transport)
         self.began = self.loop.time()
         if len(self.connections) > self.settings.connections_max:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from client_demo.fleet import crew, devices, installation, journeys, purchases, report, verify
 from client_demo.fleet.admin import Admin
@@ -21,7 +22,8 @@ from client_demo.fleet.life import Life, Pace, Shop
 from client_demo.fleet.tally import Outcome, Tally
 
 CUSTOMERS = 1_500
-AT_ONCE_PER_PROCESSOR = 16
+# Few enough that messages stay quick; with the whole history the way is long, so a few more.
+AT_ONCE_PER_PROCESSOR, AT_ONCE_PER_PROCESSOR_ALL = 16, 24
 AT_ONCE_MAX = 1_024
 PROCESSES_MAX = 16
 SEED = 1997
@@ -38,7 +40,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments, console)
     except DemoError as error:
-        console.print(f"[bold red]The demo cannot go on:[/] {error}", soft_wrap=True)
+        console.print(f"[bold red]The demo cannot go on:[/] {escape(str(error))}", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         console.print("stopped")
@@ -60,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how many, drawn from the history ({CUSTOMERS:,})",
     )
     number.add_argument(
-        "--all", action="store_true", help="all customers and all 69,659 purchases (minutes)"
+        "--all",
+        action="store_true",
+        help="all customers and all 69,659 purchases (about nine minutes on two processors)",
     )
     parser.add_argument(
         "--at-once",
@@ -102,7 +106,8 @@ def _whole(least: int, most: int) -> type[int]:
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
-    at_once = arguments.at_once or min(AT_ONCE_MAX, AT_ONCE_PER_PROCESSOR * crew.processors())
+    usual = AT_ONCE_PER_PROCESSOR_ALL if arguments.all else AT_ONCE_PER_PROCESSOR
+    at_once = arguments.at_once or min(AT_ONCE_MAX, usual * crew.processors())
     processes = min(arguments.processes or min(crew.processors(), PROCESSES_MAX), at_once)
     number = purchases.CUSTOMERS if arguments.all else arguments.customers
     history, user_agents = purchases.find(), devices.find()
@@ -136,7 +141,9 @@ def _gateway(arguments: argparse.Namespace, console: Console) -> Iterator[Gatewa
     data_dir = arguments.data_dir or Path(os.environ.get("ZURUF_DATA_DIR") or "data")
     found = None if arguments.own else installation.running(data_dir)
     if found is not None:
-        console.print(f"Using the gateway at [bold cyan]{found.url}[/] (app: {found.app_name})")
+        console.print(
+            f"Using the gateway at [bold cyan]{found.url}[/] (app: {escape(found.app_name)})"
+        )
         yield found
         return
     if arguments.data_dir is not None:
@@ -186,7 +193,7 @@ def _introduce(console: Console, lives: Sequence[Life], at_once: int) -> None:
     console.print(
         f"[bold]{len(lives):,}[/] customers of CDNOW with [bold]{orders:,}[/] real purchases "
         f"(1997–98), {at_once} at a time;\n18 months pass in {544 * Pace().day_s:.1f} s. "
-        f"Their devices: {', '.join(named.values())} …"
+        f"Their devices: {escape(', '.join(named.values()))} …"
     )
 
 

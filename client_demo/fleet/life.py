@@ -16,6 +16,7 @@ from client_demo.fleet.tally import Outcome
 from zuruf import Config, DisplayDecision, Message, Show, Zuruf
 
 CLICK_CHANCE = 0.3
+REOPENED_MAX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +116,16 @@ def play(
     chance = random.Random(life.user_id)
     outcome = Outcome(life.user_id, handset.form_factor, handset.platform)
     eyes, tracked = _Eyes(shop, outcome, chance), outcome.tracked
-    client = Zuruf(
-        Config(
-            endpoint=shop.endpoint,
-            publishable_key=shop.publishable_key,
-            storage_dir=home,
-            platform=handset.platform,
-            form_factor=handset.form_factor,
-            device=handset.device,
-            callback_executor=executor,
-        )
+    config = Config(
+        endpoint=shop.endpoint,
+        publishable_key=shop.publishable_key,
+        storage_dir=home,
+        platform=handset.platform,
+        form_factor=handset.form_factor,
+        device=handset.device,
+        callback_executor=executor,
     )
+    client = Zuruf(config)
     try:
         client.on_message(eyes.look)
         tracked["home"] += bool(client.screen("home"))
@@ -160,9 +160,18 @@ def play(
         time.sleep(pace.linger_s)
         outcome.awaited = len(eyes.wait_for(awaited, pace.patience_s))
     finally:
-        result = client.close(pace.close_s)
-    diagnostics = client.diagnostics()
-    outcome.acknowledged = diagnostics.sent_events
-    outcome.unsent = result.remaining
-    outcome.dropped.update(diagnostics.dropped)
+        _close(client, outcome, pace)
+    # A message that came while the app closed was noted on disk: the next start sends the receipt.
+    while outcome.unsent and outcome.reopened < REOPENED_MAX:
+        outcome.reopened += 1
+        client = Zuruf(config)
+        client.start()
+        _close(client, outcome, pace)
     return outcome
+
+
+def _close(client: Zuruf, outcome: Outcome, pace: Pace) -> None:
+    outcome.unsent = client.close(pace.close_s).remaining
+    diagnostics = client.diagnostics()
+    outcome.acknowledged += diagnostics.sent_events
+    outcome.dropped.update(diagnostics.dropped)

@@ -17,6 +17,7 @@ from client_demo.fleet.verify import WRONG_SHOWN_MAX, Story, Verdict
 
 EDGES_MS = (5, 10, 20, 50, 100, 200, 500, 1000)
 BAR_WIDTH = 14
+SHARE_WIDTH = 9
 WARNINGS_SHOWN_MAX = 5
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _GATES = {
@@ -117,19 +118,22 @@ def _numbers(result: Result) -> RenderableType:
     row("customers", tally.lives)
     for kind, name in (("phone", "  phones"), ("tablet", "  tablets"), ("tv", "  televisions")):
         number = tally.form_factors[kind]
-        row(name, number, bar(number, tally.lives, 12), "")
+        row(name, number, bar(number, tally.lives, SHARE_WIDTH), "")
     row("purchases", tally.purchases)
     rejected = counted.get("events_rejected", 0)
-    row("events recorded", tally.acknowledged + tally.unsent + sum(tally.dropped.values()))
+    row("events", tally.acknowledged + tally.unsent + sum(tally.dropped.values()))
     row("  accepted", counted["events_accepted"], style="green")
     row("  duplicates", counted["events_duplicate"], style="")
     row("  rejected", rejected, style="red" if rejected else "")
     row("uploads", counted["uploads"], f"{counted['uploads'] / result.seconds:,.0f}/s")
     per_s = tally.acknowledged / result.seconds
-    row("events a second", per_s, f"in {result.seconds:,.0f} s")
-    row("messages seen", sum(tally.messages.values()), f"{tally.clicked:,} clicked")
+    row("events/s", per_s, f"for {result.seconds:,.0f} s")
+    row("messages", sum(tally.messages.values()))
     for name, number in tally.messages.most_common():
         row(f"  {name.removeprefix('Demo: ')}", number, "", "")
+    row("  clicked", tally.clicked, "", "")
+    if tally.reopened:
+        row("apps reopened", tally.reopened, "to send", "")
     return Panel(table, title="the fleet", border_style="dim", box=box.ROUNDED)
 
 

@@ -19,6 +19,7 @@ class Outcome:
     tracked: Counter[str] = field(default_factory=Counter)
     acknowledged: int = 0
     unsent: int = 0
+    reopened: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     # By journey: milliseconds from the purchase to the message.
     latencies_ms: list[tuple[str, float]] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Tally:
     purchases: int = 0
     acknowledged: int = 0
     unsent: int = 0
+    reopened: int = 0
     clicked: int = 0
     awaited: int = 0
     form_factors: Counter[str] = field(default_factory=Counter)
@@ -55,6 +57,7 @@ class Tally:
         self.purchases += outcome.purchases
         self.acknowledged += outcome.acknowledged
         self.unsent += outcome.unsent
+        self.reopened += outcome.reopened
         self.clicked += outcome.clicked
         self.awaited += outcome.awaited
         self.form_factors[outcome.form_factor] += 1

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 KeyKind = Literal["publishable", "secret"]
 _PREFIX: dict[KeyKind, str] = {"publishable": "pk", "secret": "sk"}
 KEYS_MAX = 8
+"""Live keys of one kind."""
 
 AppName = Annotated[str, Meta(min_length=1, max_length=100)]
 
@@ -53,7 +54,9 @@ def add_key(app: App, kind: KeyKind, now_ms: int) -> tuple[App, str]:
     text = f"{_PREFIX[kind]}_{app.id}_{secrets.token_hex(16)}"
     key = ApiKey(secrets.token_hex(4), kind, _digest(text), now_ms)
     live = [old for old in app.keys if old.is_live(now_ms)]
-    return replace(app, keys=(*live[-(KEYS_MAX - 1) :], key)), text
+    others = [old for old in live if old.kind != kind]
+    alike = [old for old in live if old.kind == kind]
+    return replace(app, keys=(*others, *alike[-(KEYS_MAX - 1) :], key)), text
 
 
 def rotate_key(app: App, kind: KeyKind, now_ms: int, grace_s: int) -> tuple[App, str]:

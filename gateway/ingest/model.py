@@ -162,7 +162,7 @@ class BatchReader(Generic[E]):
         harmless = min(VALUE_BYTES_MAX, self._event_bytes_max)
         if len(body) <= harmless:
             return False
-        is_plain = self._is_json and body.isascii() and b"\\u" not in body
+        is_plain = self._is_json and body.isascii() and b"\\" not in body
         if is_plain and len(body) <= self._event_bytes_max:
             return False
         sizes = [len(memoryview(raw)) for raw in self._decode_raw(body).events]

@@ -9,6 +9,7 @@ from random import Random
 from tests.simulation.device import CALL, Device
 from tests.simulation.gateway_process import GatewayProcess, eventually
 from tests.simulation.oracle import Oracle
+from tests.simulation.visitor import Person, Visitor
 
 DEVICES = 8
 JOURNEY = {
@@ -21,10 +22,18 @@ JOURNEY = {
 class Fleet:
     """The devices of one test."""
 
-    def __init__(self, devices: list[Device], oracle: Oracle, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        devices: list[Device],
+        visitor: Visitor,
+        oracle: Oracle,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
         self.devices = devices
+        self._visitor = visitor
         self.oracle = oracle
         self._uploads = [tasks.create_task(device.upload()) for device in devices]
+        self._uploads.append(tasks.create_task(visitor.visit()))
         self._polls = [tasks.create_task(device.receive()) for device in devices]
 
     def calls(self) -> list[int]:
@@ -41,14 +50,16 @@ class Fleet:
         """Wait until every event is acknowledged, every message received and reported as shown."""
         for device in self.devices:
             device.finish()
+        self._visitor.finish()
         async with asyncio.timeout(60):
             await asyncio.gather(*self._uploads)
         for poll in self._polls:
             poll.cancel()
 
     @property
-    def acknowledged(self) -> int:
-        return sum(device.acknowledged for device in self.devices)
+    def people(self) -> list[Person]:
+        """Who has logged in."""
+        return self._visitor.people
 
 
 @asynccontextmanager
@@ -71,9 +82,10 @@ async def a_busy_fleet(
     ]
     for device in devices:
         await device.register()
+    visitor = Visitor(gateway.host, gateway.port, key, Random(random.random()))
     try:
         async with asyncio.TaskGroup() as tasks:
-            fleet = Fleet(devices, oracle, tasks)
+            fleet = Fleet(devices, visitor, oracle, tasks)
             await fleet.recovered(fleet.calls())
             yield fleet
             await fleet.finish()

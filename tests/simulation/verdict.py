@@ -15,6 +15,7 @@ from tests.simulation.device import CALL, Device
 from tests.simulation.fleet import Fleet
 from tests.simulation.gateway_process import GatewayProcess
 from tests.simulation.oracle import Promised
+from tests.simulation.visitor import Person
 from tests.simulation.wire import Wire
 
 
@@ -48,6 +49,8 @@ async def examine(gateway: GatewayProcess, fleet: Fleet) -> Verdict:
         _compare_profile(verdict, promised, profile)
         _compare_messages(verdict, promised, decisions[::-1])
         await _compare_inbox(verdict, admin, device)
+    for person in fleet.people:
+        await _compare_person(verdict, admin, person)
     admin.close()
     return verdict
 
@@ -94,6 +97,17 @@ async def _compare_inbox(verdict: Verdict, admin: Wire, device: Device) -> None:
     verdict.messages_doubled += len(left)
     if answer.status != 204:
         verdict.faults.append(f"messages that were shown are handed out again: {answer.body}")
+
+
+async def _compare_person(verdict: Verdict, admin: Wire, person: Person) -> None:
+    """Before and after the login is one life, and the messages of both are in one inbox."""
+    profile = await _settled_profile(admin, person.profile_id, person.events.total())
+    counted = Counter(profile["counts"])
+    inbox = await _ask(admin, f"/admin/v1/profiles/{person.profile_id}/messages")
+    verdict.lost += (person.events - counted).total()
+    verdict.duplicates += (counted - person.events).total()
+    verdict.messages_missing += max(0, person.events[CALL] - len(inbox))
+    verdict.messages_doubled += max(0, len(inbox) - person.events[CALL])
 
 
 async def _settled_profile(admin: Wire, profile_id: str, events: int) -> dict[str, Any]:
