@@ -301,7 +301,7 @@ class Worker:
         missing: list[tuple[int, str, str]] = []
         for p, turn in turns.items():
             states = owned[p].states
-            if len(states) > self._settings.worker_profiles_max // len(self._owned) + 1:
+            if len(states) > self._settings.worker_profiles_max // max(1, len(self._owned)):
                 states.clear()
             people = {
                 (entry.record.sender.app_id, entry.record.sender.profile_id)
@@ -323,7 +323,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one record must not stop all that come after it
             _LOG.error("a record failed", partition=p, alone=owned.careful, exc_info=error)
             owned.states.clear()
-            turn.timers.clear()
+            if turn.timers:
+                turn.timers.clear()
+                turn.later_due = 0  # in the next turn
             if not owned.careful:
                 owned.careful = True
                 turn.entries.clear()

@@ -147,7 +147,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     with subprocess.Popen(
         [sys.executable, "-m", "gateway", "up"],
         cwd=folder,
-        env=_environment(port=port, console_port=console_port),
+        env=_environment(port=port, console_port=console_port, edges=1),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

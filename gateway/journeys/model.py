@@ -1,6 +1,7 @@
 """A journey of the smallest kind: an event that fits a rule leads to one in-app message."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -213,12 +214,11 @@ def message_id_of(profile_id: str, cause: str) -> str:
 
 def profile_id_of_message(message_id: str) -> str | None:
     """The profile that a message id leads to; None when it is no message id."""
-    profile_id, _, cause = message_id.partition("-")
-    try:
-        fits = len(profile_id) == 32 and len(cause) == 16 and int(profile_id + cause, 16) >= 0
-    except ValueError:
-        return None
-    return profile_id if fits and message_id == message_id.lower() else None
+    found = _MESSAGE_ID.fullmatch(message_id)
+    return found[1] if found is not None else None
+
+
+_MESSAGE_ID = re.compile("([0-9a-f]{32})-[0-9a-f]{16}")
 
 
 def remember(

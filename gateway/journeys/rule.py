@@ -19,7 +19,7 @@ LIST_MAX = 256
 Operator = Literal[
     "eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in", "contains", "starts_with", "exists"
 ]
-Scalar = str | int | float | bool
+Scalar = str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | float | bool
 Props = Mapping[str, Any]
 Matcher = Callable[[Props], list[int]]
 """Properties → the places of the rules that fit them."""
@@ -111,10 +111,10 @@ def _check_operand(leaf: Leaf, path: str) -> None:
 
 
 def count_leaves(rule: Rule) -> int:
-    """How many comparisons a rule holds."""
+    """How many comparisons a rule holds; an empty branch counts as one, or there could be millions."""
     match rule:
         case All(rules) | Any_(rules):
-            return sum(map(count_leaves, rules))
+            return sum(map(count_leaves, rules)) or 1
         case Not(inner):
             return count_leaves(inner)
         case Leaf():

@@ -90,8 +90,10 @@ def absorb(profile: Profile, anonymous: Profile) -> None:
     """Add what an anonymous profile did before it was linked; on attributes the known profile wins."""
     profile.links.append(anonymous.id)
     profile.events += anonymous.events
+    counts = profile.counts
     for name, count in anonymous.counts.items():
-        profile.counts[name] = profile.counts.get(name, 0) + count
+        counted = name if name in counts or len(counts) < COUNTED_NAMES_MAX else _OTHER
+        counts[counted] = counts.get(counted, 0) + count
     if anonymous.first_seen:
         _see(profile, anonymous.first_seen)
         _see(profile, anonymous.last_seen)
