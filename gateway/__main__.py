@@ -155,7 +155,7 @@ def _run_role(role: str, slot: int, start: Callable[[Settings, str], Awaitable[N
 
     die_with_parent()
     settings = read_settings()
-    process = f"{role}-{slot}"
+    process = f"{socket.gethostname()}:{role}-{slot}"
     configure_logs(process, settings.log_level)
     raise_open_files_limit()
     # Requests leave hardly any cycles behind, but each allocates hundreds of objects: at the default
@@ -198,7 +198,7 @@ def _worker(arguments: argparse.Namespace) -> int:
         from gateway.app import new_worker, open_core
 
         async with open_core(settings, process) as core:
-            worker = new_worker(core, f"{socket.gethostname()}:{process}")
+            worker = new_worker(core, process)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, worker.stop)

@@ -119,8 +119,10 @@ async def open_core(
 
 async def settle_partitions(valkey: Valkey, wanted: int) -> int:
     """The number of partitions, which the first start decides for ever."""
-    await valkey.call("HSETNX", keyspace.INSTALL, "partitions", wanted)
     settled = await valkey.call("HGET", keyspace.INSTALL, "partitions")
+    if settled is None:
+        await valkey.call("HSETNX", keyspace.INSTALL, "partitions", wanted)
+        settled = await valkey.call("HGET", keyspace.INSTALL, "partitions")
     assert isinstance(settled, bytes)
     if int(settled) != wanted:
         _LOG.warning("partitions are fixed at install", settled=int(settled), wanted=wanted)
@@ -131,6 +133,8 @@ def install_secret(settings: Settings) -> bytes:
     """The secret of this installation, made at the first start and kept in the data folder (0600)."""
     if settings.secret:
         return settings.secret.encode()
+    if not settings.valkey_url.startswith("unix:"):
+        _LOG.warning("no ZURUF_SECRET: this machine's tokens are good on this machine only")
     path = settings.data_path / "secret"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():

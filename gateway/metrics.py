@@ -34,6 +34,7 @@ class Counts(Struct, omit_defaults=True):
     decisions: int = 0
     commits: int = 0
     commits_fenced: int = 0
+    records_set_aside: int = 0
     events_rejected: dict[str, int] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
     client_drops: dict[str, int] = field(default_factory=dict)
@@ -52,12 +53,14 @@ HELP = {
     "decisions": "Decision records written",
     "commits": "Worker transactions written",
     "commits_fenced": "Worker transactions refused because the partition had a newer owner",
+    "records_set_aside": "Records that could not be worked with, kept in dead:{p}",
     "events_rejected": "Events rejected, by code",
     "problems": "Requests refused, by problem code",
     "client_drops": "Events that clients report to have dropped, by reason",
     "holds": "Polls and streams held open",
     "in_flight_bytes": "Bytes of request bodies being worked on",
     "partitions": "Partitions owned",
+    "log_entries": "Entries in the logs of these partitions: some tens when nothing waits",
 }
 
 
@@ -67,6 +70,7 @@ class Gauges(Struct, omit_defaults=True):
     holds: int = 0
     in_flight_bytes: int = 0
     partitions: int = 0
+    log_entries: int = 0
 
 
 class _Report(Struct):
@@ -102,12 +106,11 @@ class Metrics:
 
     async def publish(self) -> None:
         """Tell the others where this process stands."""
-        report = msgspec.msgpack.encode(_Report(time.time(), self.counts, self.gauges))
-        await self._valkey.call("HSET", keyspace.METRICS, self._process, report)
+        packed = msgspec.msgpack.encode(self._report())
+        await self._valkey.call("HSET", keyspace.METRICS, self._process, packed)
 
     async def render(self) -> bytes:
         """All processes in Prometheus' text format."""
-        await self.publish()
         reply = await self._valkey.call("HGETALL", keyspace.METRICS)
         assert isinstance(reply, list)
         reports = {}
@@ -119,9 +122,14 @@ class Metrics:
                 reports[name.decode()] = report
             else:
                 await self._valkey.call("HDEL", keyspace.METRICS, name)
+        # Not by way of the store: that may be full, and then somebody needs these figures.
+        reports[self._process] = self._report()
         registry = CollectorRegistry()
         registry.register(_Fleet(reports))
         return generate_latest(registry)
+
+    def _report(self) -> _Report:
+        return _Report(time.time(), self.counts, self.gauges)
 
 
 def add_label(counts: dict[str, int], label: str, amount: int = 1) -> None:

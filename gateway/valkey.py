@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -36,12 +36,12 @@ def function_library() -> str:
 class _Connection(asyncio.Protocol):
     """One open socket: requests go out in order, replies come back in order."""
 
-    def __init__(self, on_push: Callable[[list[Reply]], None] | None = None) -> None:
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = libvalkey.Reader(notEnoughData=_MISSING)
         self._waiting: deque[asyncio.Future[Reply]] = deque()
         self._unsent: list[bytes] = []
-        self._on_push = on_push
+        self.on_push: Callable[[list[Reply]], None] | None = None
         self._transport: asyncio.Transport | None = None
         self.replies = 0
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -64,8 +64,9 @@ class _Connection(asyncio.Protocol):
         reader.feed(data)
         waiting = self._waiting
         while (reply := reader.gets()) is not _MISSING:
-            if self._on_push is not None and isinstance(reply, list):
-                self._on_push(reply)
+            if self.on_push is not None:
+                # Without a channel, a PING is answered as on any connection: by no list.
+                self.on_push(reply if isinstance(reply, list) else [reply])
                 continue
             self.replies += 1
             future = waiting.popleft()
@@ -196,8 +197,7 @@ class _Lane:
         delay_s = 0.02
         while True:
             try:
-                connection = await open_connection(self._options)
-                await _load_functions(connection)
+                connection = await open_connection(self._options, self._timeout_s, _load_functions)
             except (OSError, StoreUnavailable, StoreRefused) as error:
                 # Jitter, because after an outage it is the clients that keep a server down.
                 await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
@@ -225,9 +225,27 @@ class _Lane:
 
 
 async def open_connection(
-    options: dict[str, object], on_push: Callable[[list[Reply]], None] | None = None
+    options: dict[str, object],
+    timeout_s: float,
+    prepare: Callable[[_Connection], Awaitable[None]] | None = None,
 ) -> _Connection:
-    """Open one socket by the options of a Valkey URL, authenticated and on the right database."""
+    """Open one socket by the options of a Valkey URL, authenticated and on the right database.
+
+    Raises OSError, also when that takes too long, StoreUnavailable or StoreRefused.
+    """
+    async with asyncio.timeout(timeout_s):
+        connection = await _connect(options)
+        try:
+            await _greet(connection, options)
+            if prepare is not None:
+                await prepare(connection)
+        except BaseException:
+            connection.abort()
+            raise
+    return connection
+
+
+async def _connect(options: dict[str, object]) -> _Connection:
     loop = asyncio.get_running_loop()
     path = options.get("path")
     if path is not None:
@@ -239,14 +257,16 @@ async def open_connection(
             int(str(options.get("port", 6379))),
             ssl=True if "connection_class" in options else None,
         )
+    return connection
+
+
+async def _greet(connection: _Connection, options: dict[str, object]) -> None:
     password, username = options.get("password"), options.get("username")
     if password is not None:
         words = ["AUTH", str(username), str(password)] if username else ["AUTH", str(password)]
         await connection.send(libvalkey.pack_command(tuple(words)))
     if database := options.get("db"):
         await connection.send(libvalkey.pack_command(("SELECT", str(database))))
-    connection._on_push = on_push  # noqa: SLF001
-    return connection
 
 
 async def _load_functions(connection: _Connection) -> None:
@@ -338,12 +358,13 @@ class Subscription:
         delay_s = 0.02
         while True:
             try:
-                connection = await open_connection(self._options, self._received)
+                connection = await open_connection(self._options, self._timeout_s)
             except (OSError, StoreUnavailable, StoreRefused):
                 await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
                 delay_s = min(delay_s * 2, 1.0)
                 continue
             delay_s = 0.02
+            connection.on_push = self._received
             self._pending = 0
             self._connection = connection
             self._subscribe(connection, self._channels)

@@ -168,8 +168,9 @@ class Worker:
     async def _settle_leases(self) -> None:
         lease_ms = int(self._settings.lease_s * 1000)
         now = self._clock.now_ms()
-        await self._valkey.call("ZADD", keyspace.WORKERS, now + lease_ms, self._name)
-        live = await self._valkey.call("ZRANGEBYSCORE", keyspace.WORKERS, now, "+inf")
+        live = await self._valkey.call(
+            "FCALL", "beat", 1, keyspace.WORKERS, self._name, now, now + lease_ms
+        )
         assert isinstance(live, list)
         names = [name.decode() for name in live if isinstance(name, bytes)]
         if self._lost_contact.is_set():
@@ -199,7 +200,8 @@ class Worker:
             elif p not in self._owned or self._owned[p].epoch != epoch:
                 taken[p] = epoch
         await self._take(taken)
-        await self._valkey.call("ZREMRANGEBYSCORE", keyspace.WORKERS, "-inf", now - lease_ms)
+        lengths = await self._valkey.call_all(("XLEN", keyspace.log(p)) for p in self._owned)
+        self._metrics.gauges.log_entries = sum(n for n in lengths if isinstance(n, int))
         self._metrics.gauges.partitions = len(self._owned)
         self._look_everywhere()
 
@@ -331,6 +333,7 @@ class Worker:
                 turn.entries.clear()
                 self._dirty[p] = None
                 return
+            self._metrics.counts.records_set_aside += 1
             turn.commands = [_set_aside(p, turn.entries[0], error), *_advance(p, turn)]
             return
         owned.careful = False

@@ -35,6 +35,8 @@ START_TICK_S, VALKEY_TICK_S = 0.02, 0.002
 LOADING_S = 1.0
 IDLE_TICK_S = 5.0
 DRAIN_MARGIN_S = 2.0
+ECHO_S = 0.5
+"""A signal to the whole process group arrives here twice: not a wish to hurry."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -224,10 +226,12 @@ class Supervisor:
             self._terminal.note("zuruf", "stopping; once more stops at once")
         for role in roles:
             role.terminate()
-        deadline = time.monotonic() + self._settings.drain_s + DRAIN_MARGIN_S
+        began = time.monotonic()
+        deadline = began + self._settings.drain_s + DRAIN_MARGIN_S
         while any(role.poll() is None for role in roles):
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or self._wait(signals, min(left_s, IDLE_TICK_S)):
+            told = left_s > 0 and self._wait(signals, min(left_s, IDLE_TICK_S))
+            if left_s <= 0 or (told and time.monotonic() > began + ECHO_S):
                 break
         for watch in self._watches:
             if isinstance(watch.child, _RoleProcess) and watch.running:

@@ -13,4 +13,5 @@ local function depart(keys, args)
   return 1
 end
 
-server.register_function('depart', depart)
+-- Allowed when memory is full: a logout must not depend on that.
+server.register_function{function_name = 'depart', callback = depart, flags = {'allow-oom'}}
