@@ -111,12 +111,20 @@ class Gateway:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for worker, task in self._workers:
+        for worker, _ in self._workers:
             worker.stop()
-            await task
+        failures = [
+            result
+            for result in await asyncio.gather(
+                *[task for _, task in self._workers], return_exceptions=True
+            )
+            if result is not None
+        ]
         await self.http.aclose()
         problems = self.core.metrics.counts.problems
         await self.application.stop()
+        if failures:
+            raise ExceptionGroup("a worker failed", failures)
         if kind is None:
             assert "internal" not in problems, "a request failed on our side"
 

@@ -5,7 +5,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw
 
 from gateway import keyspace
 from gateway.errors import StoreUnavailable
@@ -68,7 +67,7 @@ RECORDS: list[Record] = [
     DeviceRegistered(SENDER, NOW, "ios", "phone"),
     ProfileLinked(SENDER, NOW, "f" * 32, "u1"),
     ProfileMerged(Sender("app1", PROFILE), NOW, "u1", "e" * 32, b"state", [b"one", b"two"]),
-    MessageRequested(SENDER, NOW, "m1", 50, 60, "person", Raw(b'{"layout":"modal"}')),
+    MessageRequested(SENDER, NOW, "m1", 50, 60, "person", b'{"layout":"modal"}'),
     MessageWithdrawn(SENDER, NOW, "m1"),
 ]
 

@@ -188,9 +188,9 @@ async def test_record_that_fails_keeps_no_timer_from_firing(
 async def test_entry_that_cannot_be_read_is_set_aside(
     gateway: Gateway, shop: Shop, phone: Phone
 ) -> None:
+    await gateway.start_worker()
     await gateway.valkey("XADD", keyspace.log(partition_of(phone)), "*", "b", b"\xc1")
     await phone.upload(an_event())
-    await gateway.start_worker()
     await eventually(has_events(shop, phone, 1), within_s=1)
 
 
