@@ -16,6 +16,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.app import Application
+from gateway.clock import SystemClock
 from gateway.edge import encode_json, problem_body
 from gateway.errors import Problem
 from gateway.settings import Settings
@@ -144,7 +145,8 @@ class GuardedProtocol(HttpToolsProtocol):
         body = encode_json(problem_body(problem))
         retry = f"retry-after: {problem.retry_after_s}\r\n" if problem.status == 503 else ""
         head = (
-            f"HTTP/1.1 {problem.status} {problem.title}\r\nx-zuruf: 1\r\n{retry}"
+            f"HTTP/1.1 {problem.status} {problem.title}\r\nx-zuruf: 1\r\n"
+            f"x-server-time: {SystemClock().now_ms()}\r\n{retry}"
             f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\n"
             "connection: close\r\n\r\n"
         )

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -15,7 +15,7 @@ PREFIX = "ZURUF_"
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 def _describe(text: str) -> Meta:
@@ -48,8 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool, _describe("the edge answers `/admin/v1` too; turn off where it faces the internet")
     ] = True
     log_level: Annotated[
-        str,
-        Meta(pattern="^(debug|info|warning|error)$"),
+        Literal["debug", "info", "warning", "error"],
         _describe("least level that is logged: debug, info, warning or error"),
     ] = "info"
 

@@ -215,11 +215,11 @@ class _Lane:
     async def _watch(self, connection: _Connection) -> None:
         """Return when the connection is gone; cut it when it has stopped answering."""
         while True:
-            answered = connection.replies
+            awaited, answered = connection.awaited, connection.replies
             done, _ = await asyncio.wait([connection.lost], timeout=self._timeout_s)
             if done:
                 return
-            if connection.awaited and connection.replies == answered:
+            if awaited and connection.replies == answered:
                 _LOG.error("valkey does not answer, cutting the connection")
                 connection.abort()
 

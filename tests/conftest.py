@@ -43,7 +43,13 @@ def valkey_url(valkey_server: EmbeddedValkey) -> str:
 
 @pytest.fixture
 def settings(valkey_url: str) -> Settings:
-    return Settings(valkey_url=valkey_url, secret="an install secret", partitions=4, lease_s=1.0)
+    return Settings(
+        valkey_url=valkey_url,
+        secret="an install secret",
+        partitions=4,
+        lease_s=1.0,
+        device_rate=1e6,  # tests look often
+    )
 
 
 @pytest.fixture

@@ -252,7 +252,6 @@ async def test_log_is_trimmed_behind_its_reader(
     gateway: Gateway, worker: None, shop: Shop, phone: Phone
 ) -> None:
     for _ in range(450):
-        phone.shop.gateway.application.edge._devices._full_at.clear()  # type: ignore[union-attr]
         await phone.upload(an_event())
     await gateway.settled()
     log = keyspace.log(partition_of(phone))
@@ -262,7 +261,6 @@ async def test_log_is_trimmed_behind_its_reader(
 
 async def test_log_without_a_reader_is_kept(gateway: Gateway, phone: Phone) -> None:
     for _ in range(150):
-        phone.shop.gateway.application.edge._devices._full_at.clear()  # type: ignore[union-attr]
         await phone.upload(an_event())
     assert await gateway.valkey("XLEN", keyspace.log(partition_of(phone))) >= 150
 

@@ -37,46 +37,41 @@ local function without(fingerprints, places)
   return table.concat(parts)
 end
 
-local function remember(key, seen, newest, fresh, room, ttl)
-  local head = string.format('%0' .. HEAD .. '.0f', newest)
-  if seen and #seen - HEAD + #fresh <= room then
-    if head ~= string.sub(seen, 1, HEAD) then
-      server.call('SETRANGE', key, 0, head)
-    end
-    server.call('APPEND', key, fresh)
-    if server.call('PTTL', key) < ttl / 2 then
-      server.call('PEXPIRE', key, ttl)
-    end
-    return
-  end
-  -- Trimming to half makes it rare: the log file would grow by the whole memory each time.
-  local all = (seen and string.sub(seen, HEAD + 1) or '') .. fresh
-  if #all > room then
-    all = string.sub(all, -math.max(room / 2, #fresh))
-  end
-  server.call('SET', key, head .. all, 'PX', ttl)
-end
-
 local function append(keys, args)
   local log, seen_key, fingerprints = keys[1], keys[2], args[3]
   local oldest, newest = tonumber(args[4]), tonumber(args[5])
-  local seen = server.call('GET', seen_key)
+  local room, ttl = HEAD + tonumber(args[6]) * 8, tonumber(args[7])
+  local before = tonumber(server.call('GETRANGE', seen_key, 0, HEAD - 1))
   local fresh, repeats = fingerprints, nil
 
-  if seen then
+  -- Ids that grow with time (version 7) are larger than all before them, so none can be a repeat, and the
+  -- memory need not be looked at: 40 us less for 50 events. Random ids just never get past this.
+  if before and oldest <= before then
+    local seen = server.call('GET', seen_key)
     if string.find(seen, string.sub(fingerprints, 1, 8), HEAD + 1, true) then
       return #fingerprints / 8 - 1
     end
-    local before = tonumber(string.sub(seen, 1, HEAD))
-    -- Ids that grow with time (version 7) are larger than all before them, so none can be a repeat.
-    -- It saves 20 us for 50 events; random ids just never get past this.
-    if oldest <= before then
-      repeats = find_repeats(seen, fingerprints)
-      fresh = repeats and without(fingerprints, repeats) or fingerprints
-      newest = math.max(newest, before)
-    end
+    repeats = find_repeats(seen, fingerprints)
+    fresh = repeats and without(fingerprints, repeats) or fingerprints
+    newest = math.max(newest, before)
   end
-  remember(seen_key, seen, newest, fresh, tonumber(args[6]) * 8, tonumber(args[7]))
+
+  local head = string.format('%0' .. HEAD .. '.0f', newest)
+  if before then
+    if newest > before then
+      server.call('SETRANGE', seen_key, 0, head)
+    end
+    if server.call('APPEND', seen_key, fresh) > room then
+      -- Trimming to half makes it rare: the log file would grow by the whole memory each time.
+      local keep = math.max((room - HEAD) / 2, #fresh)
+      local kept = server.call('GETRANGE', seen_key, -keep, -1)
+      server.call('SET', seen_key, head .. kept, 'PX', ttl)
+    elseif server.call('PTTL', seen_key) < ttl / 2 then
+      server.call('PEXPIRE', seen_key, ttl)
+    end
+  else
+    server.call('SET', seen_key, head .. fresh, 'PX', ttl)
+  end
 
   if #fresh > 8 or #fingerprints == 8 then
     if repeats then
