@@ -4,7 +4,7 @@ ZurufError
 ├── Problem            a request cannot be served; becomes problem+json with a stable code
 ├── StoreUnavailable   Valkey did not answer: the outcome of the call is unknown
 ├── StoreRefused       Valkey answered with an error
-├── Fenced             the partition has another owner now; nothing was written
+├── UnreadableError    something in the store can't be decoded; it is set aside
 └── SettingError       a setting is unknown or out of bounds; the process does not start
 """
 
@@ -91,8 +91,8 @@ class StoreRefused(ZurufError):
     """Valkey answered a command with an error; the text is Valkey's."""
 
 
-class Fenced(ZurufError):
-    """The partition's epoch has moved on: a newer owner writes, this one must stop."""
+class UnreadableError(ZurufError):
+    """Something in the store can't be decoded; it is set aside and told, not guessed at."""
 
 
 class SettingError(ZurufError):

@@ -27,11 +27,18 @@ _COMPRESS_BYTES_MIN = 512
 _LEVEL = 0
 
 
+class Unreadable(Struct, frozen=True):
+    """What stands where a record should: damaged, or written by a version that we don't know."""
+
+    packed: bytes
+    reason: str
+
+
 class Entry(Struct, frozen=True):
     """A record at its place in the log."""
 
     id: bytes
-    record: Record
+    record: Record | Unreadable
 
 
 class Place(Struct, frozen=True):
@@ -123,9 +130,11 @@ def _entries(reply: Reply) -> list[Entry]:
         assert isinstance(fields, list)
         kind, packed, *rest = fields
         assert isinstance(packed, bytes)
-        if kind == _DEFLATED:
-            packed = igzip_lib.decompress(packed)
-        record = _decode(packed)
+        try:
+            record = _decode(igzip_lib.decompress(packed) if kind == _DEFLATED else packed)
+        except (msgspec.MsgspecError, igzip_lib.IsalError) as error:  # type: ignore[misc]
+            entries.append(Entry(entry_id, Unreadable(packed, str(error))))
+            continue
         if rest and isinstance(repeats := rest[1], bytes):
             record = _without(record, {int(place) for place in repeats.split(b",")})
         entries.append(Entry(entry_id, record))

@@ -7,6 +7,7 @@ moved by the owner of the partition afterwards; the log's memory of ids makes a 
 from collections.abc import Awaitable, Callable
 
 import msgspec
+import structlog
 from msgspec.structs import replace
 
 from gateway import keyspace
@@ -21,6 +22,7 @@ from gateway.records import (
 )
 from gateway.valkey import Valkey, Word
 
+_LOG = structlog.get_logger("outbox")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
@@ -49,7 +51,17 @@ class Outbox:
         parcels: list[tuple[bytes, bytes]] = list(zip(reply[::2], reply[1::2], strict=True))  # type: ignore[arg-type]
         parcels.sort(key=lambda parcel: [int(part) for part in parcel[0].split(b"-")])
         for name, packed in parcels:
-            await self._send(name, _decode(packed))
+            try:
+                record = _decode(packed)
+            except msgspec.MsgspecError as error:
+                _LOG.error(
+                    "a parcel cannot be read, it stays",
+                    partition=partition,
+                    name=name,
+                    error=str(error),
+                )
+                continue
+            await self._send(name, record)
             await self._valkey.call("HDEL", key, name)
         return len(parcels)
 

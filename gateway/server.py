@@ -89,16 +89,21 @@ class SlimPipeline(list[Any]):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. `began`: when the request that is arriving began, None between requests."""
+    """One connection.
+
+    `began`: when the request that is arriving began, None between requests; `is_fresh`: none has yet, and
+    `began` is when the connection was made.
+    """
 
     # Slots, because more than 30 attributes in its dictionary would cost each connection another 1.2 KB.
-    __slots__ = ("began", "head_bytes", "head_done", "on_lost")
+    __slots__ = ("began", "head_bytes", "head_done", "is_fresh", "on_lost")
     settings: Settings
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.pipeline = SlimPipeline()  # type: ignore[assignment]
         self.began: float | None = None
+        self.is_fresh = True
         self.head_done = False
         self.head_bytes = 0
         self.on_lost: Callable[[], None] | None = None
@@ -125,6 +130,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self.began = self.loop.time()
+        self.is_fresh = False
         self.head_done = False
         self.head_bytes = 0
         super().on_message_begin()
@@ -155,9 +161,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def is_overdue(self, now: float) -> bool:
-        """Whether a request has been arriving for too long."""
+        """Whether a request has been arriving for too long, or the first one has never begun."""
         if self.began is None:
             return False
+        if self.is_fresh:
+            return now - self.began > self.settings.keep_alive_s
         limit = self.settings.body_timeout_s if self.head_done else self.settings.header_timeout_s
         return now - self.began > limit
 

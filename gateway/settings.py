@@ -103,10 +103,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     lease_s: Annotated[Seconds, _describe("a worker that is silent this long loses partitions")] = (
         3.0
     )
-    worker_entries_max: Annotated[
-        Count,
-        _describe("log entries in one worker turn; fewer: lower latency, more: more throughput"),
-    ] = 128
+    worker_entries_max: Annotated[Count, _describe("log entries in one worker turn, at most")] = 256
+    worker_turn_s: Annotated[
+        Seconds,
+        _describe("how long a worker turn should take: what comes in meanwhile waits for it"),
+    ] = 0.01
     worker_profiles_max: Annotated[
         Count, _describe("profiles a worker keeps in memory between turns")
     ] = 50_000

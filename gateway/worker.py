@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -10,8 +11,8 @@ import structlog
 
 from gateway import keyspace
 from gateway.clock import Clock
-from gateway.errors import StoreRefused, StoreUnavailable
-from gateway.eventlog import Entry, EventLog, Place, trim
+from gateway.errors import StoreRefused, StoreUnavailable, UnreadableError
+from gateway.eventlog import Entry, EventLog, Place, Unreadable, trim
 from gateway.inbox.store import Wakes, changes_as_commands, wake_command
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox, put_command
@@ -33,6 +34,7 @@ _READER = "react"
 _TIMERS_MAX = 200
 _DEAD_MAX = 1_000
 _NEVER = 2**62
+_ENTRY_S_GUESSED, _LEARNING_RATE = 0.000_3, 0.1
 
 encode_decision = msgspec.msgpack.Encoder().encode
 
@@ -57,10 +59,11 @@ class Timer(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct):
-    """What one partition does in one turn."""
+    """What one partition does in one turn. `damaged`: profiles whose state can't be read, and why."""
 
     entries: list[Entry]
     timers: list[Timer]
+    damaged: dict[str, str] = msgspec.field(default_factory=dict)
     later_due: int | None = None
     commands: list[tuple[Word, ...]] = msgspec.field(default_factory=list)
     next_due: int = _NEVER
@@ -99,6 +102,7 @@ class Worker:
         self._stir = asyncio.Event()
         self._deliver_stir = asyncio.Event()
         self._lost_contact = asyncio.Event()
+        self._entry_s = _ENTRY_S_GUESSED
         self._stopping = False
         self._subscription = Subscription(
             url, [], on_message=self._on_tail, on_gap=self._look_everywhere
@@ -246,6 +250,7 @@ class Worker:
         if self._lost_contact.is_set():
             self._dirty.clear()
             return
+        began = time.thread_time()
         # As of now: while we read, a partition may be lost and come back with a cursor further on.
         before = dict(self._owned)
         turns = await self._read_turns()
@@ -260,6 +265,12 @@ class Worker:
             commits[p] = _commit(p, partition.epoch, turns[p].commands)
         for p, written in (await self._valkey.call_each(commits)).items():
             self._settle(p, owned[p], turns[p], written=written == 1)
+        self._pace(time.thread_time() - began, sum(len(turn.entries) for turn in turns.values()))
+
+    def _pace(self, spent_s: float, entries: int) -> None:
+        """Learn how long entries take, so that the next turn takes as long as it should."""
+        if entries:
+            self._entry_s += (spent_s / entries - self._entry_s) * _LEARNING_RATE
 
     async def _read_turns(self) -> dict[int, Turn]:
         places = self._next_places()
@@ -289,8 +300,9 @@ class Worker:
         return turns
 
     def _next_places(self) -> dict[int, Place]:
-        """Where to read in this turn: a bounded number of entries, so that none waits long for it."""
-        entries_max = self._settings.worker_entries_max
+        """Where to read in this turn: so much that what comes in meanwhile does not wait long."""
+        affordable = int(self._settings.worker_turn_s / self._entry_s)
+        entries_max = max(1, min(affordable, self._settings.worker_entries_max))
         dirty = [p for p in self._dirty if p in self._owned]
         chosen, rest = dirty[:entries_max], dirty[entries_max:]
         self._dirty = dict.fromkeys(rest)
@@ -308,6 +320,7 @@ class Worker:
             people = {
                 (entry.record.sender.app_id, entry.record.sender.profile_id)
                 for entry in turn.entries
+                if not isinstance(entry.record, Unreadable)
             } | {(timer.app_id, timer.profile_id) for timer in turn.timers}
             missing += [(p, a, id) for a, id in people if f"{a}:{id}" not in states]
         replies = await self._valkey.call_all(
@@ -315,7 +328,10 @@ class Worker:
         )
         for (p, app_id, id), packed in zip(missing, replies, strict=True):
             if isinstance(packed, bytes):
-                owned[p].states[f"{app_id}:{id}"] = decode_state(packed)
+                try:
+                    owned[p].states[f"{app_id}:{id}"] = decode_state(packed)
+                except msgspec.MsgspecError as error:
+                    turns[p].damaged[f"{app_id}:{id}"] = str(error)
 
     def _work(self, p: int, owned: Owned, turn: Turn, definitions: Definitions) -> None:
         """Fill in the turn's commands. When a record can't be worked with, it is set aside."""
@@ -344,8 +360,12 @@ class Worker:
     ) -> None:
         states = owned.states
         for entry in turn.entries:
+            if isinstance(entry.record, Unreadable):
+                raise UnreadableError(f"the record cannot be read: {entry.record.reason}")
             sender = entry.record.sender
             key = f"{sender.app_id}:{sender.profile_id}"
+            if key in turn.damaged:
+                raise UnreadableError(f"the state of {key} cannot be read: {turn.damaged[key]}")
             state = states.get(key)
             if state is None:
                 state = states[key] = new_state(sender)

@@ -9,10 +9,9 @@ import msgspec
 from gateway.records import Event
 
 if sys.version_info >= (3, 14):
-    from compression.zstd import compress as zstd_compress
+    from compression import zstd
 else:
-    from backports.zstd import compress as zstd_compress
-
+    from backports import zstd
 
 NOW = 1_763_750_000_000
 """The time on the clock when a test begins, ms UTC."""
@@ -84,3 +83,9 @@ def a_leaf(prop: str, op: str, value: Any = None) -> Json:
 def uuid_of(number: int) -> UUID:
     """A UUID that is easy to tell from others."""
     return UUID(int=number, version=4)
+
+
+def zstd_compress(body: bytes) -> bytes:
+    """One frame of Zstandard."""
+    compressed: bytes = zstd.compress(body)
+    return compressed

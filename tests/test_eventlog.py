@@ -200,7 +200,7 @@ async def test_append_to_a_store_that_is_gone_is_not_acknowledged(settings: Sett
 def test_id_that_is_no_uuid_has_no_marks(id: str) -> None:
     good = str(uuid_of(1))
     for batch, events in ((id, []), (good, [id]), (good, [good, id]), (good, [id, good])):
-        with pytest.raises(ValueError, match="UUID|fromhex|hexadecimal"):
+        with pytest.raises(ValueError, match=r"UUID|fromhex|hexadecimal"):
             marks_of(batch, events)
 
 

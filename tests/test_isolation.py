@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from litestar.routes import HTTPRoute
 
 from gateway.app import Application
@@ -120,9 +119,7 @@ def admin_attacks(world: World) -> dict[Route, list[tuple[str, Any, int]]]:
             (messages, to_profile, 404),
             (messages, a_message({"user_id": user}), 202),
         ],
-        ("DELETE", f"{messages}/{{message_id}}"): [
-            (f"{messages}/{world.message_id}", None, 404)
-        ],
+        ("DELETE", f"{messages}/{{message_id}}"): [(f"{messages}/{world.message_id}", None, 404)],
         ("GET", profiles): [(f"{profiles}?user_id={user}", None, 200)],
         ("GET", f"{profiles}/{{profile_id}}"): [(one, None, 404)],
         ("GET", f"{profiles}/{{profile_id}}/decisions"): [(f"{one}/decisions", None, 404)],
@@ -225,7 +222,7 @@ async def test_keys_open_only_what_they_are_for(world: World, gateway: Gateway) 
         for path, body, _ in attacks:
             for key in keys:
                 answer = await gateway.http.request(
-                    method, path, json=body, headers={"Authorization": f"Bearer {key}".encode()}
+                    method, path, json=body, headers={b"Authorization": f"Bearer {key}".encode()}
                 )
                 assert code_of(answer) == "401 key_invalid", (method, path, key)
 

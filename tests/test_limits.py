@@ -109,7 +109,7 @@ async def test_bodies_in_flight_have_a_limit(start_gateway: StartGateway) -> Non
         assert code_of(await phone.send(body)) == "503 overloaded"
     finally:
         other.client_unpause()
-        other.close()
+        other.close()  # type: ignore[no-untyped-call]
     assert {code_of(await first), code_of(await second)} == {"200"}
     assert code_of(await phone.send(body)) == "200"
 

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Self
 
 import pytest
 
@@ -193,7 +194,7 @@ class Listener:
     def on_gap(self) -> None:
         self.gaps += 1
 
-    async def __aenter__(self) -> "Listener":
+    async def __aenter__(self) -> Self:
         self.subscription.start()
         await eventually(lambda: self.gaps)
         return self

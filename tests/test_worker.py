@@ -29,7 +29,9 @@ def has_events(shop: Shop, phone: Phone, count: int) -> Callable[[], Awaitable[b
 
 async def stop(worker: Worker) -> None:
     worker.stop()
-    await eventually(lambda: worker._subscription._task is None or worker._subscription._task.done())
+    await eventually(
+        lambda: worker._subscription._task is None or worker._subscription._task.done()
+    )
     await eventually(lambda: not worker._owned)
 
 

@@ -53,9 +53,7 @@ async def test_app_shows_its_keys_without_their_secrets(shop: Shop) -> None:
         assert key.split("_")[2] not in str(app)
 
 
-async def test_rotated_key_works_until_its_grace_is_over(
-    shop: Shop, clock: SettableClock
-) -> None:
+async def test_rotated_key_works_until_its_grace_is_over(shop: Shop, clock: SettableClock) -> None:
     app, fresh = rotate_key(shop.app, "secret", clock.at, grace_s=60)
     await shop.gateway.core.apps.save(app)
     ask = shop.server.ask
@@ -108,7 +106,7 @@ def test_second_rotation_does_not_lengthen_the_first_grace() -> None:
 
 
 def test_keys_have_a_limit_and_dead_ones_go_first() -> None:
-    app, publishable, _ = new_app("Shop", NOW)
+    app, publishable, newest = new_app("Shop", NOW)
     for _ in range(3 * KEYS_MAX):
         app, newest = rotate_key(app, "secret", NOW, grace_s=0)
     assert len([key for key in app.keys if key.kind == "secret"]) <= KEYS_MAX

@@ -131,7 +131,12 @@ def test_token_of_an_app_that_is_no_more_is_forged() -> None:
 def test_secrets_of_different_purposes_and_parts_differ() -> None:
     made = {
         derive_secret(b"s", *parts)
-        for parts in (("token", "a", 1), ("token", "a", 11), ("token", "a1", 1), ("identity", "a", 1))
+        for parts in (
+            ("token", "a", 1),
+            ("token", "a", 11),
+            ("token", "a1", 1),
+            ("identity", "a", 1),
+        )
     }
     assert len(made) == 4
 

@@ -12,6 +12,7 @@ from tests.builders import (
     message_event,
 )
 from tests.clients import Gateway, Phone, SettableClock, Shop, code_of, eventually
+from tests.conftest import StartGateway
 
 # --- registration ----------------------------------------------------------------------------
 
@@ -212,7 +213,9 @@ async def test_late_event_from_before_the_login_triggers_for_the_known_profile(
     await shop.server.post("/admin/v1/journeys", a_journey(limits={"per_profile": 1}))
     old = await phone.login("u1")
     poll = await phone.waits()
-    await phone.ask("POST", "/v1/events", token=old, json={**_batch(an_event()), "batch_id": BATCH_ID})
+    await phone.ask(
+        "POST", "/v1/events", token=old, json={**_batch(an_event()), "batch_id": BATCH_ID}
+    )
     assert len((await poll)["messages"]) == 1
     decisions = await shop.server.decisions(phone.profile_id)
     assert [decision["outcome"] for decision in decisions] == ["sent"]
@@ -404,3 +407,28 @@ async def test_login_reaches_the_profile_without_any_event(
     await eventually(lambda: phone.profile_id)
     found = await shop.profile(phone.profile_id)
     assert (found["user_id"], found["events"]) == ("u1", 0)
+
+
+async def test_logout_on_one_edge_holds_on_the_others(
+    worker: None, shop: Shop, phone: Phone, start_gateway: StartGateway
+) -> None:
+    other_edge = await start_gateway()
+    await phone.login("u1")
+    await shop.server.post("/admin/v1/messages", a_message({"user_id": "u1"}))
+    await shop.gateway.settled()
+    await phone.receive()
+    for after in ("", phone.cursor):
+        await other_edge.http.get("/v1/messages", params={"after": after}, headers=phone.headers())
+    cursor, old = phone.cursor, await phone.logout()
+
+    async def is_refused() -> bool:
+        codes = set()
+        for after in ("", cursor):
+            answer = await other_edge.http.get(
+                "/v1/messages", params={"after": after}, headers=phone.headers(old)
+            )
+            assert answer.status_code != 200, "a message of the previous person"
+            codes.add(code_of(answer))
+        return codes == {"401 token_superseded"}
+
+    await eventually(is_refused, within_s=1)

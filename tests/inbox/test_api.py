@@ -210,7 +210,9 @@ async def test_wake_up_that_was_lost_is_made_good_by_looking_again(
     await gateway.start_worker()
     sent = await send(shop, phone)
     await gateway.settled()
-    key = keyspace.inbox(gateway.core.log.partition_of(phone.profile_id), shop.app_id, phone.profile_id)
+    key = keyspace.inbox(
+        gateway.core.log.partition_of(phone.profile_id), shop.app_id, phone.profile_id
+    )
     fields = await gateway.valkey("HGETALL", key)
     await gateway.valkey("DEL", key)
     phone.cursor = ""

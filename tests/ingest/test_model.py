@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -249,7 +250,7 @@ def test_batch_of_as_many_events_as_allowed_is_read() -> None:
 scalars = (
     st.none()
     | st.booleans()
-    | st.integers(-(2**63) - 1, 2**64 - 1)
+    | st.integers(-(2**63), 2**64 - 1)
     | st.floats()
     | st.text(max_size=20)
     | st.sampled_from(["v" * 4096, "v" * 4097, "ä" * 2048, "ä" * 2049, "\U0001f600" * 1025])
@@ -278,7 +279,7 @@ events = st.fixed_dictionaries(
 def is_sendable(value: Any) -> bool:
     """Whether JSON can express it: it has no NaN, and we leave surrogates to the tests of bytes."""
     if isinstance(value, float):
-        return value == value and abs(value) != float("inf")
+        return math.isfinite(value)
     if isinstance(value, str):
         return not any("\ud800" <= letter <= "\udfff" for letter in value)
     if isinstance(value, dict):
@@ -309,12 +310,21 @@ def test_accepted_repeated_and_rejected_add_up_to_the_batch(batch: list[Any]) ->
     assert len(reading.events) + reading.repeated + len(reading.rejected) == len(batch)
 
 
-@given(st.binary(max_size=200), st.booleans())
-def test_no_bytes_break_the_reader(body: bytes, is_json: bool) -> None:
+OUTCOMES = {"read", "malformed_body", "invalid_body", "empty_batch"}
+
+
+def outcome(body: bytes, *, is_json: bool) -> str:
+    """`read`, or the code of the problem."""
     try:
         READERS[is_json].read(body)
     except Problem as refused:
-        assert refused.code in {"malformed_body", "invalid_body", "empty_batch"}
+        return refused.code
+    return "read"
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_bytes_break_the_reader(body: bytes, is_json: bool) -> None:
+    assert outcome(body, is_json=is_json) in OUTCOMES
 
 
 @given(st.data(), st.booleans())
@@ -323,10 +333,7 @@ def test_no_flipped_byte_breaks_the_reader(data: st.DataObject, is_json: bool) -
     body = bytearray(encode(a_batch(event, batch_id=str(BATCH_ID)), is_json=is_json))
     for _ in range(data.draw(st.integers(1, 4))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    try:
-        READERS[is_json].read(bytes(body))
-    except Problem as refused:
-        assert refused.code in {"malformed_body", "invalid_body", "empty_batch"}
+    assert outcome(bytes(body), is_json=is_json) in OUTCOMES
 
 
 # --- times -----------------------------------------------------------------------------------

@@ -54,12 +54,13 @@ def same(left: Any, right: Any) -> bool:
 def plainly(where: Json, props: Json) -> bool:
     """The rule language once more, as plainly as it can be said."""
     if "all" in where:
-        return all([plainly(part, props) for part in where["all"]])
+        return all(plainly(part, props) for part in where["all"])
     if "any" in where:
-        return any([plainly(part, props) for part in where["any"]])
+        return any(plainly(part, props) for part in where["any"])
     if "not" in where:
         return not plainly(where["not"], props)
-    op, value, path = where["op"], where.get("value"), where["prop"]
+    op, path = where["op"], where["prop"]
+    value: Any = where.get("value")
     found: list[Any] = []
     if path in props:
         found = [props[path]]
@@ -79,9 +80,9 @@ def plainly(where: Json, props: Json) -> bool:
     if op == "eq":
         return same(there, value)
     if op == "in":
-        return any([same(there, item) for item in value])
+        return any(same(there, item) for item in value)
     if op == "contains" and isinstance(there, list):
-        return any([same(item, value) for item in there])
+        return any(same(item, value) for item in there)
     if op in {"contains", "starts_with"}:
         if not (isinstance(there, str) and isinstance(value, str)):
             return False
@@ -92,9 +93,13 @@ def plainly(where: Json, props: Json) -> bool:
         return False
     if isinstance(there, str):
         there, value = there.encode(), value.encode()
-    return {"gt": there > value, "gte": there >= value, "lt": there < value, "lte": there <= value}[
-        op
-    ]
+    outcomes = {
+        "gt": there > value,
+        "gte": there >= value,
+        "lt": there < value,
+        "lte": there <= value,
+    }
+    return bool(outcomes[op])
 
 
 # --- laws ------------------------------------------------------------------------------------
