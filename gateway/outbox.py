@@ -61,11 +61,11 @@ class Outbox:
                     error=str(error),
                 )
                 continue
-            await self._send(name, record)
+            await self._send(partition, name, record)
             await self._valkey.call("HDEL", key, name)
         return len(parcels)
 
-    async def _send(self, name: bytes, record: Record) -> None:
+    async def _send(self, partition: int, name: bytes, record: Record) -> None:
         sender = record.sender
         marks = marks_of_causes("outbox", sender.app_id, sender.profile_id, name)
         source = sender.device_id
@@ -73,7 +73,12 @@ class Outbox:
             messages = await self._unshelve(sender.app_id, record.anonymous_profile_id)
             record = replace(record, messages=messages)
             source = record.anonymous_profile_id
-        elif isinstance(record, EventsUploaded):
+        elif (
+            isinstance(record, EventsUploaded)
+            # Within a partition the device's memory holds these ids since their upload: they would all
+            # be taken for repeats.
+            and self._log.partition_of(sender.profile_id) != partition
+        ):
             ids = [event.id for event in record.events]
             of_events = marks_of(ids[0], ids)
             events_only = of_events.fingerprints[FINGERPRINT_BYTES:]

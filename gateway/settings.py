@@ -109,8 +109,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _describe("how long a worker turn should take: what comes in meanwhile waits for it"),
     ] = 0.01
     worker_profiles_max: Annotated[
-        Count, _describe("profiles a worker keeps in memory between turns")
-    ] = 50_000
+        Count,
+        _describe("profiles a worker keeps in memory between turns; many make its collector pause"),
+    ] = 2_000
     store_lanes: Annotated[
         Count, _describe("connections to Valkey per process; more of them save fsyncs under load")
     ] = 4

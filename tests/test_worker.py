@@ -1,7 +1,6 @@
 from collections.abc import Awaitable, Callable
 
 import msgspec
-import pytest
 
 from gateway import keyspace
 from gateway.records import DeviceRegistered, Sender, marks_of_causes
@@ -186,7 +185,6 @@ async def test_record_that_fails_keeps_no_timer_from_firing(
     await eventually(is_done, within_s=2)
 
 
-@pytest.mark.xfail(reason="what cannot be decoded fails outside of the turn and ends the worker")
 async def test_entry_that_cannot_be_read_is_set_aside(
     gateway: Gateway, shop: Shop, phone: Phone
 ) -> None:

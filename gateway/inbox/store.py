@@ -122,6 +122,8 @@ class Watch:
             keyspace.wake_channel(partition),
             _encode_wakes([(f"{app_id}:{profile_id}", 0)]),
         )
+        # The announcement comes on another connection, maybe later than the answer to the device.
+        self._on_change(f"{app_id}:{profile_id}")
 
     async def arrive(self, app_id: str, profile_id: str, device_id: str) -> None:
         """The device is with this profile (again)."""
@@ -131,6 +133,7 @@ class Watch:
         if removed:
             wakes = _encode_wakes([(f"{app_id}:{profile_id}", 0)])
             await self._valkey.call("SPUBLISH", keyspace.wake_channel(partition), wakes)
+            self._on_change(f"{app_id}:{profile_id}")
 
     def wait(self, app_id: str, profile_id: str) -> "Waiting":
         """Wait for the next change of an inbox; register before reading it."""
@@ -143,9 +146,12 @@ class Watch:
 
     def _on_wake(self, _channel: bytes, payload: bytes) -> None:
         for key, _version in _decode_wakes(payload):
-            self._known.pop(key, None)
-            self._reading.pop(key, None)
-            self._wake(key)
+            self._on_change(key)
+
+    def _on_change(self, key: str) -> None:
+        self._known.pop(key, None)
+        self._reading.pop(key, None)
+        self._wake(key)
 
     def _on_gap(self) -> None:
         self._known.clear()

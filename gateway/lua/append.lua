@@ -9,7 +9,7 @@
 --      4  the smallest prefix of the event ids: their first 48 bits, as a number
 --      5  the largest prefix
 --      6  how many ids to remember; half of them survive a trim
---      7  how long to remember them, ms
+--      7  how long to remember them at least, ms
 --      8  channel that tells the partition's worker
 -- Reply: how many of the events are repeats; all of them when the batch is one.
 local HEAD = 15
@@ -40,7 +40,8 @@ end
 local function append(keys, args)
   local log, seen_key, fingerprints = keys[1], keys[2], args[3]
   local oldest, newest = tonumber(args[4]), tonumber(args[5])
-  local room, ttl = HEAD + tonumber(args[6]) * 8, tonumber(args[7])
+  -- Up to twice as long as asked for, so that not every upload has to renew it.
+  local room, ttl = HEAD + tonumber(args[6]) * 8, 2 * tonumber(args[7])
   local before = tonumber(server.call('GETRANGE', seen_key, 0, HEAD - 1))
   local fresh, repeats = fingerprints, nil
 

@@ -207,18 +207,27 @@ def _batch(*events: Any) -> dict[str, Any]:
     return {"sent_at": NOW, "events": list(events)}
 
 
+@pytest.mark.parametrize("partitions", [1, 64])
 async def test_late_event_from_before_the_login_triggers_for_the_known_profile(
-    worker: None, shop: Shop, phone: Phone
+    start_gateway: StartGateway, partitions: int
 ) -> None:
+    """Whether or not the two profiles share a partition, and with it the memory of the device's ids."""
+    gateway = await start_gateway(partitions=partitions)
+    await gateway.start_worker()
+    shop = await gateway.new_shop()
+    phone = await shop.new_phone()
     await shop.server.post("/admin/v1/journeys", a_journey(limits={"per_profile": 1}))
     old = await phone.login("u1")
     poll = await phone.waits()
-    await phone.ask(
-        "POST", "/v1/events", token=old, json={**_batch(an_event()), "batch_id": BATCH_ID}
-    )
+    late = {**_batch(an_event()), "batch_id": BATCH_ID}
+    await phone.ask("POST", "/v1/events", token=old, json=late)
     assert len((await poll)["messages"]) == 1
     decisions = await shop.server.decisions(phone.profile_id)
     assert [decision["outcome"] for decision in decisions] == ["sent"]
+    for token in (old, phone.token):
+        again = await phone.ask("POST", "/v1/events", token=token, json=late)
+        assert again.json()["accepted"] == 0
+    assert (await shop.profile(phone.profile_id))["events"] == 1
 
 
 async def test_login_that_is_repeated_after_a_lost_answer_is_harmless(
