@@ -82,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     keys.set_defaults(command=_app_keys)
     rotate = actions.add_parser("rotate", help="a new key of an app")
     rotate.add_argument("app_id")
-    rotate.add_argument("--kind", choices=["publishable", "secret", "token"], default="secret")
+    rotate.add_argument(
+        "--kind", choices=["publishable", "secret", "token", "identity"], default="secret"
+    )
     rotate.add_argument(
         "--grace", type=int, default=86_400, metavar="SECONDS", help="the old key lives on (86400)"
     )
@@ -279,19 +281,26 @@ def _day(at_ms: int) -> str:
 
 def _app_rotate(arguments: argparse.Namespace) -> int:
     async def rotate(core: "Core") -> None:
-        from gateway.apps.model import rotate_key, rotate_token_key
+        from gateway.apps.model import rotate_identity_secret, rotate_key, rotate_token_key
 
         app = core.apps.get(arguments.app_id)
         if app is None:
             raise SettingError(f"no app {arguments.app_id}: `zuruf app keys` lists them")
-        if arguments.kind == "token":
-            await core.apps.save(rotate_token_key(app))
-            print("New device tokens are signed with a new key; those of the last one stay valid.")
-            return
-        app, text = rotate_key(app, arguments.kind, core.clock.now_ms(), arguments.grace)
-        await core.apps.save(app)
-        print(f"{arguments.kind} key  {text}")
-        print(f"Older ones end in {arguments.grace} s. The key is not shown again.")
+        match arguments.kind:
+            case "token":
+                await core.apps.save(rotate_token_key(app), replacing=app)
+                print("New device tokens get a new key; those of the last one stay valid.")
+            case "identity":
+                rotated = rotate_identity_secret(app)
+                await core.apps.save(rotated, replacing=app)
+                print(f"identity secret  {core.apps.identity_secret(rotated)}")
+                print("Proofs signed with the old one are not accepted any more.")
+            case kind:
+                now = core.clock.now_ms()
+                rotated, text = rotate_key(app, kind, now, arguments.grace)
+                await core.apps.save(rotated, replacing=app)
+                print(f"{kind} key  {text}")
+                print(f"Older ones end in {arguments.grace} s. The key is not shown again.")
 
     return _with_core(arguments, rotate)
 

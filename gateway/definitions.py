@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway import keyspace
-from gateway.errors import StoreRefused, StoreUnavailable
+from gateway.errors import Problem, StoreRefused, StoreUnavailable
 from gateway.valkey import Subscription, Valkey
 
 _LOG = structlog.get_logger("definitions")
@@ -50,15 +50,26 @@ class Definitions:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
-    async def announce(self) -> None:
-        """Say that something was saved; this process has it when the call returns."""
-        await self._valkey.call_all(
-            (
-                ("INCR", keyspace.DEFINITIONS_VERSION),
-                ("SPUBLISH", keyspace.DEFINITIONS_CHANNEL, ""),
-            )
+    async def save(self, key: str, field: str, packed: bytes, replacing: bytes) -> None:
+        """Save a definition; live in this process when the call returns, in all others within a second.
+
+        `replacing`: what it replaces, empty for a new one. Raises Problem `conflict` when something else
+        stands there now: two people edited the same version, or this process had an old one.
+        """
+        saved = await self._valkey.call(
+            "FCALL",
+            "define",
+            2,
+            key,
+            keyspace.DEFINITIONS_VERSION,
+            field,
+            packed,
+            replacing,
+            keyspace.DEFINITIONS_CHANNEL,
         )
         await self._refresh()
+        if not saved:
+            raise Problem("conflict", "it has changed meanwhile: read it again, then change it")
 
     async def _refresh(self) -> None:
         # The version first: what is saved while we load shows as a newer version afterwards.

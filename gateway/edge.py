@@ -103,8 +103,7 @@ class Edge:
         now = self._time()
         if wait := self._devices.take(claims.device_id, now):
             raise Problem("device_rate_limited", "slow down", retry_after_s=whole_seconds(wait))
-        if wait := self._apps_rate.take(claims.app_id, now):
-            raise Problem("app_rate_limited", "slow down", retry_after_s=whole_seconds(wait))
+        self._hold_to_rate(claims.app_id)
         return claims
 
     def refreshed_device(self, token: bytes, app: App) -> Claims:
@@ -123,7 +122,12 @@ class Edge:
         app = self.apps.by_key(kind, text, self.clock.now_ms())
         if app is None:
             raise Problem("key_invalid", f"send Authorization: Bearer <{kind} key>")
+        self._hold_to_rate(app.id)
         return app
+
+    def _hold_to_rate(self, app_id: str) -> None:
+        if wait := self._apps_rate.take(app_id, self._time()):
+            raise Problem("app_rate_limited", "slow down", retry_after_s=whole_seconds(wait))
 
     def registration(self, scope: Scope) -> None:
         """Hold one address to the rate of registrations."""

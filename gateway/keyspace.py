@@ -17,9 +17,9 @@ one function call can change any of them. Keys of a tenant carry its app id: a f
 | outbox:{p}                     | hash   | commit         | until delivered to the other partition |
 | dead:{p}                       | stream | commit         | the last 1,000 records that failed     |
 | device:{p}:app:device          | string | edge           | `token_ttl_s` + `token_refresh_s`      |
-| apps                           | hash   | console, CLI   | for ever                               |
-| journeys                       | hash   | console        | for ever; field app/journey            |
-| definitions:version            | int    | console, CLI   | for ever; grows with each change       |
+| {definitions}:apps             | hash   | define         | for ever                               |
+| {definitions}:journeys         | hash   | define         | for ever; field app/journey            |
+| {definitions}:version          | int    | define         | for ever; grows with each change       |
 | workers                        | zset   | worker         | score: when the worker counts as gone  |
 | metrics                        | hash   | every process  | a process drops out after a minute     |
 | install                        | hash   | first start    | for ever; partitions                   |
@@ -28,13 +28,13 @@ one function call can change any of them. Keys of a tenant carry its app id: a f
 | ------------ | ----------------------------------------------------------- |
 | tail:{p}     | the partition's log has a new entry                         |
 | wake:{p}     | inboxes changed: packed pairs of app:profile and version    |
-| definitions  | apps or journeys changed                                    |
+| {definitions}| apps or journeys changed                                    |
 """
 
-APPS = "apps"
-JOURNEYS = "journeys"
-DEFINITIONS_VERSION = "definitions:version"
-DEFINITIONS_CHANNEL = "definitions"
+APPS = "{definitions}:apps"
+JOURNEYS = "{definitions}:journeys"
+DEFINITIONS_VERSION = "{definitions}:version"
+DEFINITIONS_CHANNEL = "{definitions}"
 WORKERS = "workers"
 METRICS = "metrics"
 INSTALL = "install"

@@ -21,7 +21,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
 ROLES = {"__init__", "model", "store", "stage", "api"}
-CAPABILITIES = ["apps", "inbox", "ingest", "journeys", "profiles"]
+CAPABILITIES = ["apps", "console", "devices", "inbox", "ingest", "journeys", "profiles"]
 SPLIT_BY_NOUN = {
     "apps/token",  # device tokens: signed here, read by the edge without I/O
     "journeys/rule",  # the rule language

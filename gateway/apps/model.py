@@ -76,6 +76,11 @@ def rotate_token_key(app: App) -> App:
     return replace(app, token_kids=(*app.token_kids[-1:], app.token_kids[-1] + 1))
 
 
+def rotate_identity_secret(app: App) -> App:
+    """A new secret for proofs of identity; those signed with the old one are refused from now on."""
+    return replace(app, identity_generation=app.identity_generation + 1)
+
+
 def app_id_of_key(text: str) -> str | None:
     """The app that a key names, None when it is not a key at all."""
     parts = text.split("_")

@@ -6,6 +6,7 @@ from gateway import keyspace
 from gateway.apps.model import App, KeyKind, accepts_key, app_id_of_key
 from gateway.apps.token import Tokens, derive_secret
 from gateway.definitions import Definitions
+from gateway.errors import Problem
 from gateway.valkey import Valkey
 
 _decode = msgspec.msgpack.Decoder(App).decode
@@ -20,6 +21,8 @@ class Apps:
         self._definitions = definitions
         self._install_secret = install_secret
         self._apps: dict[str, App] = {}
+        # As stored: an older version may have packed the same app otherwise.
+        self._packed: dict[str, bytes] = {}
         self.tokens = Tokens(install_secret)
         definitions.add(self._load)
 
@@ -53,14 +56,20 @@ class Apps:
             self._install_secret, "anonymous", app_id, device_id, profile_id, issued_at
         )[:16].hex()
 
-    async def save(self, app: App) -> None:
-        """Store an app; live in this process at once, in all others within a second."""
-        await self._valkey.call("HSET", keyspace.APPS, app.id, _encode(app))
-        await self._definitions.announce()
+    async def save(self, app: App, *, replacing: App | None = None) -> None:
+        """Store an app, new or in place of what it was; see Definitions.save."""
+        before = b"" if replacing is None else self._packed_as_held(replacing)
+        await self._definitions.save(keyspace.APPS, app.id, _encode(app), before)
+
+    def _packed_as_held(self, app: App) -> bytes:
+        if self._apps.get(app.id) != app:
+            raise Problem("conflict", "the app has changed meanwhile: try again")
+        return self._packed[app.id]
 
     async def _load(self) -> None:
         reply = await self._valkey.call("HVALS", keyspace.APPS)
         assert isinstance(reply, list)
-        apps = [_decode(packed) for packed in reply if isinstance(packed, bytes)]
-        self._apps = {app.id: app for app in apps}
+        held = [(_decode(packed), packed) for packed in reply if isinstance(packed, bytes)]
+        self._apps = {app.id: app for app, _ in held}
+        self._packed = {app.id: packed for app, packed in held}
         self.tokens.set_apps(self._apps)

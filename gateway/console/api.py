@@ -102,7 +102,7 @@ class AppRoutes(Controller):
             name: value for name, value in msgspec.structs.asdict(data).items() if value is not None
         }
         changed = replace(app, **given)
-        await console.apps.save(changed)
+        await console.apps.save(changed, replacing=app)
         return _view_app(changed, console.apps)
 
 
@@ -157,7 +157,7 @@ class JourneyRoutes(Controller):
             updated_at=console.clock.now_ms(),
             draft=check(data),
         )
-        await console.journeys.save(after)
+        await console.journeys.save(after, replacing=before)
         return after
 
     @delete("/{journey_id:str}")
@@ -169,15 +169,13 @@ class JourneyRoutes(Controller):
     ) -> None:
         """Archive a journey: it starts no more, its decisions stay readable."""
         before = _journey(console, app, journey_id)
-        draft = replace(before.draft, status="archived")
-        await console.journeys.save(
-            replace(
-                before,
-                version=before.version + 1,
-                updated_at=console.clock.now_ms(),
-                draft=draft,
-            )
+        after = replace(
+            before,
+            version=before.version + 1,
+            updated_at=console.clock.now_ms(),
+            draft=replace(before.draft, status="archived"),
         )
+        await console.journeys.save(after, replacing=before)
 
 
 class MessageRoutes(Controller):

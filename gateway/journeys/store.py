@@ -4,6 +4,7 @@ import msgspec
 
 from gateway import keyspace
 from gateway.definitions import Definitions
+from gateway.errors import Problem
 from gateway.journeys.model import (
     Decision,
     Journey,
@@ -38,6 +39,8 @@ class Journeys:
         self._definitions = definitions
         self._partitions = settings.partitions
         self._journeys: dict[tuple[str, str], Journey] = {}
+        # As stored: an older version may have packed the same journey otherwise.
+        self._packed: dict[tuple[str, str], bytes] = {}
         self.live: LiveJourneys = {}
         definitions.add(self._load)
 
@@ -53,11 +56,17 @@ class Journeys:
         """The event names that live journeys of an app react to."""
         return sorted(event for app, event in self.live if app == app_id)
 
-    async def save(self, journey: Journey) -> None:
-        """Store a journey; live in this process at once, in all others within a second."""
+    async def save(self, journey: Journey, *, replacing: Journey | None = None) -> None:
+        """Store a journey, new or in place of what it was; see Definitions.save."""
+        before = b"" if replacing is None else self._packed_as_held(replacing)
         field = f"{journey.app_id}/{journey.id}"
-        await self._valkey.call("HSET", keyspace.JOURNEYS, field, _encode(journey))
-        await self._definitions.announce()
+        await self._definitions.save(keyspace.JOURNEYS, field, _encode(journey), before)
+
+    def _packed_as_held(self, journey: Journey) -> bytes:
+        key = (journey.app_id, journey.id)
+        if self._journeys.get(key) != journey:
+            raise Problem("conflict", "the journey has changed meanwhile: read it again")
+        return self._packed[key]
 
     async def decisions(self, app_id: str, profile_id: str) -> list[Decision]:
         """The decisions about a profile, newest first."""
@@ -78,6 +87,8 @@ class Journeys:
     async def _load(self) -> None:
         reply = await self._valkey.call("HVALS", keyspace.JOURNEYS)
         assert isinstance(reply, list)
-        journeys = [_decode(packed) for packed in reply if isinstance(packed, bytes)]
+        held = [(_decode(packed), packed) for packed in reply if isinstance(packed, bytes)]
+        journeys = [journey for journey, _ in held]
         self._journeys = {(journey.app_id, journey.id): journey for journey in journeys}
+        self._packed = {(journey.app_id, journey.id): packed for journey, packed in held}
         self.live = index_live(journeys)

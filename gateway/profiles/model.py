@@ -9,6 +9,7 @@ from gateway.records import Event
 COUNTED_NAMES_MAX = 1_000
 ATTRIBUTES_MAX = 256
 DEVICES_MAX = 64
+LINKS_MAX = 256
 _OTHER = "(other)"
 _SESSIONS_REMEMBERED = 8
 
@@ -88,7 +89,7 @@ def meet_device(profile: Profile, device_id: str, platform: str, form_factor: st
 
 def absorb(profile: Profile, anonymous: Profile) -> None:
     """Add what an anonymous profile did before it was linked; on attributes the known profile wins."""
-    profile.links.append(anonymous.id)
+    profile.links = [*profile.links[1 - LINKS_MAX :], anonymous.id]
     profile.events += anonymous.events
     counts = profile.counts
     for name, count in anonymous.counts.items():

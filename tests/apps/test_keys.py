@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.app import install_secret
 from gateway.apps.model import (
@@ -11,7 +12,7 @@ from gateway.apps.model import (
     rotate_key,
     rotate_token_key,
 )
-from gateway.errors import SettingError
+from gateway.errors import Problem, SettingError
 from gateway.settings import Settings
 from tests.builders import NOW
 from tests.clients import Gateway, Phone, SettableClock, Shop, code_of, eventually
@@ -55,7 +56,7 @@ async def test_app_shows_its_keys_without_their_secrets(shop: Shop) -> None:
 
 async def test_rotated_key_works_until_its_grace_is_over(shop: Shop, clock: SettableClock) -> None:
     app, fresh = rotate_key(shop.app, "secret", clock.at, grace_s=60)
-    await shop.gateway.core.apps.save(app)
+    await shop.gateway.core.apps.save(app, replacing=shop.app)
     ask = shop.server.ask
     new = {"Authorization": f"Bearer {fresh}"}
     clock.forward(seconds=59.999)
@@ -71,7 +72,7 @@ async def test_change_of_a_key_reaches_every_process(
 ) -> None:
     other = await start_gateway()
     app, _ = rotate_key(shop.app, "publishable", clock.at, grace_s=0)
-    await shop.gateway.core.apps.save(app)
+    await shop.gateway.core.apps.save(app, replacing=shop.app)
     away = Shop(other, shop.app_id, shop.publishable_key, shop.secret_key)
 
     async def is_refused() -> bool:
@@ -80,13 +81,27 @@ async def test_change_of_a_key_reaches_every_process(
     await eventually(is_refused, within_s=1)
 
 
+async def test_change_of_an_app_never_undoes_one_it_has_not_seen(
+    shop: Shop, clock: SettableClock
+) -> None:
+    """A rotation that a stale copy overwrote would bring a revoked key back."""
+    seen = shop.app
+    rotated, _ = rotate_key(seen, "secret", clock.at, grace_s=0)
+    apps = shop.gateway.core.apps
+    await apps.save(rotated, replacing=seen)
+    with pytest.raises(Problem, match="conflict"):
+        await apps.save(replace(seen, name="Renamed"), replacing=seen)
+    assert shop.app == rotated
+
+
 async def test_tokens_survive_one_rotation_of_their_key_and_not_two(
     shop: Shop, phone: Phone
 ) -> None:
     codes = []
     for _ in range(3):
         codes.append(code_of(await phone.poll()))
-        await shop.gateway.core.apps.save(rotate_token_key(shop.app))
+        before = shop.app
+        await shop.gateway.core.apps.save(rotate_token_key(before), replacing=before)
     assert codes == ["204", "204", "401 token_forged"]
 
 
