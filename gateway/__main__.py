@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway import __version__
-from gateway.errors import SettingError, ZurufError
+from gateway.errors import CommandError, SettingError, ZurufError
 from gateway.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _with_core(arguments: argparse.Namespace, work: "Callable[[Core], Awaitable[
     settings = read_settings(data_dir=arguments.data_dir)
     if not settings.valkey_url:
         if not settings.data_path.is_dir():
-            raise SettingError(f"no gateway has run on {settings.data_path}: `zuruf up` first")
+            raise CommandError(f"no gateway has run on {settings.data_path}: `zuruf up` first")
         url = EmbeddedValkey(settings.data_path).url
         settings = msgspec.structs.replace(settings, valkey_url=url)
 
@@ -256,7 +256,7 @@ def _app_keys(arguments: argparse.Namespace) -> int:
     async def show(core: "Core") -> None:
         apps = [app for app in core.apps.all() if arguments.app_id in {None, app.id}]
         if not apps:
-            raise SettingError(f"no app {arguments.app_id or ''}: `zuruf app create NAME`")
+            raise CommandError(f"no app {arguments.app_id or ''}: `zuruf app create NAME`")
         _print_keys(apps, core.clock.now_ms())
 
     return _with_core(arguments, show)
@@ -285,7 +285,7 @@ def _app_rotate(arguments: argparse.Namespace) -> int:
 
         app = core.apps.get(arguments.app_id)
         if app is None:
-            raise SettingError(f"no app {arguments.app_id}: `zuruf app keys` lists them")
+            raise CommandError(f"no app {arguments.app_id}: `zuruf app keys` lists them")
         match arguments.kind:
             case "token":
                 await core.apps.save(rotate_token_key(app), replacing=app)

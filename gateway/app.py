@@ -54,7 +54,7 @@ from gateway.ingest.api import Ingest
 from gateway.journeys.store import Journeys
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox
-from gateway.pipeline import Definitions as Decidable
+from gateway.pipeline import Grounds
 from gateway.profiles.store import Profiles
 from gateway.reference import DeviceReference
 from gateway.settings import Settings, read_settings
@@ -167,7 +167,7 @@ def new_worker(core: Core, name: str) -> Worker:
         Outbox(core.valkey, core.log, watch.shelved),
         core.clock,
         core.metrics,
-        lambda: Decidable(core.journeys.live, settings.inbox_messages_max),
+        lambda: Grounds(core.journeys.live, settings.inbox_messages_max),
     )
 
 

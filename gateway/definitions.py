@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from gateway import keyspace
-from gateway.errors import Problem, StoreRefused, StoreUnavailable
+from gateway.errors import Problem, StoreError
 from gateway.valkey import Subscription, Valkey
 
 _LOG = structlog.get_logger("definitions")
@@ -90,5 +90,5 @@ class Definitions:
                 version = await self._valkey.call("GET", keyspace.DEFINITIONS_VERSION)
                 if version != self._version:
                     await self._refresh()
-            except (StoreUnavailable, StoreRefused) as error:
+            except StoreError as error:
                 _LOG.debug("definitions are kept as they are", error=str(error))

@@ -33,6 +33,7 @@ _JSON: Final = b"application/json"
 _MSGPACK: Final = b"application/msgpack"
 _MSGPACK_NAMES: Final = (_MSGPACK, b"application/x-msgpack", b"application/vnd.msgpack")
 _BUCKETS_MAX = 100_000
+# So many times the limit is still read of a body that is refused.
 _PATIENCE = 16
 
 encode_json = msgspec.json.Encoder().encode
@@ -62,18 +63,17 @@ class Buckets:
 
 
 class Media:
-    """A body's format, and the decoder and encoder of it."""
+    """A body's format, and what encodes it."""
 
-    __slots__ = ("encode", "is_json", "name")
+    __slots__ = ("encode", "name")
 
-    def __init__(self, name: bytes, encode: Callable[[object], bytes], *, is_json: bool) -> None:
+    def __init__(self, name: bytes, encode: Callable[[object], bytes]) -> None:
         self.name = name
         self.encode = encode
-        self.is_json = is_json
 
 
-JSON: Final = Media(_JSON, encode_json, is_json=True)
-MSGPACK: Final = Media(_MSGPACK, encode_msgpack, is_json=False)
+JSON: Final = Media(_JSON, encode_json)
+MSGPACK: Final = Media(_MSGPACK, encode_msgpack)
 
 
 class Edge:
@@ -122,7 +122,8 @@ class Edge:
         app = self.apps.by_key(kind, text, self.clock.now_ms())
         if app is None:
             raise Problem("key_invalid", f"send Authorization: Bearer <{kind} key>")
-        self._hold_to_rate(app.id)
+        if kind == "secret":  # registrations have a rate of their own
+            self._hold_to_rate(app.id)
         return app
 
     def _hold_to_rate(self, app_id: str) -> None:
@@ -140,7 +141,7 @@ class Edge:
     # -- what ---------------------------------------------------------------------------------
 
     async def read(self, receive: Receive, headers: Headers) -> bytes:
-        """The body, whole and inflated, within the limits. Its bytes count as in flight until `done`."""
+        """The body, whole and inflated, within the limits. The caller counts it as in flight."""
         limit = self.settings.body_bytes_max
         declared = headers.get(b"content-length")
         if declared is not None and int(declared) > limit:

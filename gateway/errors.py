@@ -1,11 +1,14 @@
 """What can go wrong, and how it is told.
 
 ZurufError
-├── Problem            a request cannot be served; becomes problem+json with a stable code
-├── StoreUnavailable   Valkey did not answer: the outcome of the call is unknown
-├── StoreRefused       Valkey answered with an error
-├── UnreadableError    something in the store can't be decoded; it is set aside
-└── SettingError       a setting is unknown or out of bounds; the process does not start
+├── Problem              a request cannot be served; becomes problem+json with a stable code
+├── StoreError           a call to Valkey did not do what was asked
+│   ├── StoreUnavailable   it did not answer: the outcome is unknown
+│   └── StoreRefused       it answered with an error
+├── UnreadableError      something in the store can't be decoded; it is set aside
+├── SettingError         a setting is unknown or out of bounds; the process does not start
+├── CommandError         a command can't do what it was asked for
+└── PortBusy, StartFailed, ValkeyFailed, DataFolderBusy   why `zuruf up` does not start (embedded/)
 """
 
 PROBLEMS: dict[str, tuple[int, str]] = {
@@ -83,11 +86,15 @@ class Problem(ZurufError):
         return PROBLEMS[self.code][1]
 
 
-class StoreUnavailable(ZurufError):
+class StoreError(ZurufError):
+    """A call to Valkey did not do what was asked, as far as we know."""
+
+
+class StoreUnavailable(StoreError):
     """Valkey did not answer. What was asked may or may not have happened."""
 
 
-class StoreRefused(ZurufError):
+class StoreRefused(StoreError):
     """Valkey answered a command with an error; the text is Valkey's."""
 
 
@@ -97,3 +104,7 @@ class UnreadableError(ZurufError):
 
 class SettingError(ZurufError):
     """A setting is unknown or out of bounds."""
+
+
+class CommandError(ZurufError):
+    """A command can't do what it was asked for; the text says what to do instead."""

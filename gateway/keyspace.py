@@ -6,12 +6,12 @@ one function call can change any of them. Keys of a tenant carry its app id: a f
 | key                            | type   | written by     | lifetime                               |
 | ------------------------------ | ------ | -------------- | -------------------------------------- |
 | log:{p}                        | stream | append         | trimmed behind the slowest reader      |
-| seen:{p}:app:source            | string | append         | `dedupe_ttl_s` after the last upload   |
+| seen:{p}:app:source            | string | append         | `dedupe_ttl_s` or more after an upload |
 | cursor:{p}                     | hash   | commit         | for ever; reader → last entry read     |
 | epoch:{p}                      | int    | lease          | for ever; grows with each new owner    |
 | lease:{p}                      | string | lease          | `lease_s`; the owner's name            |
 | profile:{p}:app:profile        | string | commit         | for ever                               |
-| inbox:{p}:app:profile          | hash   | commit, depart | `inbox_ttl_s` after the last change    |
+| inbox:{p}:app:profile          | hash   | commit, edge   | `inbox_ttl_s` after the last change    |
 | decisions:{p}:app:profile      | list   | commit         | the newest `decisions_max`             |
 | timers:{p}                     | zset   | commit         | until due                              |
 | outbox:{p}                     | hash   | commit         | until delivered to the other partition |
@@ -22,12 +22,12 @@ one function call can change any of them. Keys of a tenant carry its app id: a f
 | {definitions}:version          | int    | define         | for ever; grows with each change       |
 | workers                        | zset   | worker         | score: when the worker counts as gone  |
 | metrics                        | hash   | every process  | a process drops out after a minute     |
-| install                        | hash   | first start    | for ever; partitions                   |
+| install                        | hash   | first start    | for ever; partitions, last readiness   |
 
 | channel      | says                                                        |
 | ------------ | ----------------------------------------------------------- |
 | tail:{p}     | the partition's log has a new entry                         |
-| wake:{p}     | inboxes changed: packed pairs of app:profile and version    |
+| wake:{p}     | these inboxes changed: app:profile of each, packed          |
 | {definitions}| apps or journeys changed                                    |
 """
 

@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from gateway import keyspace
-from gateway.errors import StoreRefused, StoreUnavailable
+from gateway.errors import StoreError
 from gateway.valkey import Valkey
 
 _PUBLISH_S = 1.0
@@ -40,6 +40,15 @@ class Counts(Struct, omit_defaults=True):
     client_drops: dict[str, int] = field(default_factory=dict)
 
 
+class Gauges(Struct, omit_defaults=True):
+    """Levels right now."""
+
+    holds: int = 0
+    in_flight_bytes: int = 0
+    partitions: int = 0
+    log_entries: int = 0
+
+
 HELP = {
     "uploads": "Batches answered with 200",
     "events_accepted": "Events written to the log",
@@ -62,15 +71,6 @@ HELP = {
     "partitions": "Partitions owned",
     "log_entries": "Entries in the logs of these partitions: some tens when nothing waits",
 }
-
-
-class Gauges(Struct, omit_defaults=True):
-    """Levels right now."""
-
-    holds: int = 0
-    in_flight_bytes: int = 0
-    partitions: int = 0
-    log_entries: int = 0
 
 
 class _Report(Struct):
@@ -100,7 +100,7 @@ class Metrics:
 
     async def _publish(self) -> None:
         while True:
-            with contextlib.suppress(StoreUnavailable, StoreRefused):
+            with contextlib.suppress(StoreError):
                 await self.publish()
             await asyncio.sleep(_PUBLISH_S)
 

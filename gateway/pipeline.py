@@ -7,8 +7,7 @@ their causes. Reading a record again, after a crash or by a worker that was thou
 effects. RECORD (history) and DELIVER (other channels) will read the same log and the outbox.
 """
 
-from collections.abc import Callable
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -19,7 +18,6 @@ from gateway.inbox.model import (
     Display,
     Inbox,
     Message,
-    OncePer,
     Shelved,
     expire,
     mark_shown,
@@ -73,8 +71,8 @@ class Effects(Struct):
     messages: int = 0
 
 
-class Definitions(Struct, frozen=True):
-    """What the decisions depend on beside state and record."""
+class Grounds(Struct, frozen=True):
+    """What decisions depend on beside the state and the record."""
 
     journeys: LiveJourneys
     inbox_messages_max: int
@@ -82,7 +80,6 @@ class Definitions(Struct, frozen=True):
 
 encode_state = msgspec.msgpack.Encoder().encode
 decode_state = msgspec.msgpack.Decoder(State).decode
-_decode_profile = msgspec.msgpack.Decoder(Profile).decode
 
 
 def new_state(sender: Sender) -> State:
@@ -90,7 +87,7 @@ def new_state(sender: Sender) -> State:
     return State(Profile(sender.profile_id, sender.app_id))
 
 
-def react(state: State, record: Record, effects: Effects, definitions: Definitions) -> None:
+def react(state: State, record: Record, effects: Effects, grounds: Grounds) -> None:
     """Change the state of the record's profile, and gather what else it leads to."""
     if state.profile.linked_to is not None and not isinstance(
         record, ProfileLinked | ProfileMerged
@@ -101,16 +98,16 @@ def react(state: State, record: Record, effects: Effects, definitions: Definitio
         state.profile.user_id = record.sender.user_id
     match record:
         case EventsUploaded():
-            _take_events(state, record, effects, definitions)
+            _take_events(state, record, effects, grounds)
         case DeviceRegistered(sender, at, platform, form_factor):
             assert sender.device_id is not None, "a registration names its device"
             meet_device(state.profile, sender.device_id, platform, form_factor, at)
         case ProfileLinked():
             _link(state, record, effects)
         case ProfileMerged():
-            _merge(state, record, effects, definitions)
+            _merge(state, record, effects, grounds)
         case MessageRequested():
-            _send_requested(state, record, effects, definitions)
+            _send_requested(state, record, effects, grounds)
         case MessageWithdrawn(message_id=message_id):
             withdraw(state.inbox, effects.inbox, message_id)
         case _:
@@ -125,45 +122,35 @@ def expire_message(state: State, message_id: str, now: int, effects: Effects) ->
 # -- events -----------------------------------------------------------------------------------
 
 
-def _take_events(
-    state: State, record: EventsUploaded, effects: Effects, definitions: Definitions
-) -> None:
+def _take_events(state: State, record: EventsUploaded, effects: Effects, grounds: Grounds) -> None:
     sender, received_at, shift = record.sender, record.received_at, record.shift_ms
     profile, app_id, device_id = state.profile, sender.app_id, sender.device_id
-    journeys = definitions.journeys
+    journeys = grounds.journeys
     candidates: dict[str, list[Event]] = {}
     for event in record.events:
         at = min(event.ts + shift, received_at)
         fold(profile, event, at, device_id)
-        if event.type == "message":
-            _FEEDBACK.get(event.name, _ignore)(state, event, device_id, effects)
+        if event.type == "message" and event.name in _SAYS_SHOWN:
+            _take_shown(state, event, device_id, effects)
         starters = journeys.get((app_id, event.name))
         if starters is not None:
             candidates.setdefault(event.name, []).append(event)
             for place in starters.match(event.props):
                 journey = starters.journeys[place]
-                _try_to_send(state, journey, event, at, received_at, effects, definitions)
+                _try_to_send(state, journey, event, at, received_at, effects, grounds)
     for name, events in candidates.items():
         remember(state.standings, name, journeys[app_id, name], events, received_at)
     effects.events += len(record.events)
 
 
-def _ignore(state: State, event: Event, device_id: str | None, effects: Effects) -> None:
-    """Counted in the profile, and no more."""
+# A client that was killed between showing and telling still tells what the person did with it.
+_SAYS_SHOWN = frozenset({"message_shown", "message_clicked", "message_dismissed"})
 
 
-def _shown(state: State, event: Event, device_id: str | None, effects: Effects) -> None:
+def _take_shown(state: State, event: Event, device_id: str | None, effects: Effects) -> None:
     message_id = event.props.get("message_id")
     if isinstance(message_id, str):
         mark_shown(state.inbox, effects.inbox, message_id, device_id)
-
-
-_FEEDBACK: dict[str, Callable[[State, Event, str | None, Effects], None]] = {
-    "message_shown": _shown,
-    # A client that was killed between showing and telling still tells what the person did with it.
-    "message_clicked": _shown,
-    "message_dismissed": _shown,
-}
 
 
 # -- journeys ---------------------------------------------------------------------------------
@@ -176,10 +163,10 @@ def _try_to_send(
     at: int,
     now: int,
     effects: Effects,
-    definitions: Definitions,
+    grounds: Grounds,
 ) -> None:
     standing = state.standings.of.setdefault(journey.id, Standing())
-    room = len(state.inbox.items) < definitions.inbox_messages_max
+    room = len(state.inbox.items) < grounds.inbox_messages_max
     gates = decide(journey, standing, at, now, room=room)
     passed = gates[-1].passed
     cause = cause_id(journey.id, journey.version, event.id)
@@ -225,11 +212,10 @@ def _try_to_send(
 
 
 def _send_requested(
-    state: State, record: MessageRequested, effects: Effects, definitions: Definitions
+    state: State, record: MessageRequested, effects: Effects, grounds: Grounds
 ) -> None:
-    room = len(state.inbox.items) < definitions.inbox_messages_max
+    room = len(state.inbox.items) < grounds.inbox_messages_max
     cause = record.message_id.partition("-")[2]
-    once_per: OncePer = "device" if record.once_per == "device" else "person"
     effects.decisions.append(
         Decision(
             id=cause,
@@ -250,7 +236,7 @@ def _send_requested(
                 priority=record.priority,
                 created_at=record.received_at,
                 expires_at=record.received_at + record.ttl_s * 1000,
-                display=Display(once_per),
+                display=Display(record.once_per),
                 content=Raw(record.content),
                 decision_id=cause,
             ),
@@ -291,13 +277,13 @@ def _link(state: State, record: ProfileLinked, effects: Effects) -> None:
     effects.forwards.append(merged)
 
 
-def _forward(state: State, record: Any, effects: Effects) -> None:
+def _forward(state: State, record: Record, effects: Effects) -> None:
     assert state.profile.linked_to is not None
     sender = replace(record.sender, profile_id=state.profile.linked_to)
     effects.forwards.append(replace(record, sender=sender))
 
 
-def _merge(state: State, record: ProfileMerged, effects: Effects, definitions: Definitions) -> None:
+def _merge(state: State, record: ProfileMerged, effects: Effects, grounds: Grounds) -> None:
     if record.anonymous_profile_id in state.profile.links:
         return
     anonymous = decode_state(record.state)
@@ -311,7 +297,7 @@ def _merge(state: State, record: ProfileMerged, effects: Effects, definitions: D
         shelved = _decode_shelved(packed)
         message_id = msgspec.json.decode(shelved.json, type=Message).id
         item = anonymous.inbox.items.get(message_id)
-        room = len(state.inbox.items) < definitions.inbox_messages_max
+        room = len(state.inbox.items) < grounds.inbox_messages_max
         if item is None or not room or shelved.expires_at <= record.received_at:
             continue
         put(

@@ -7,7 +7,7 @@ import hashlib
 import sys
 from array import array
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -20,6 +20,7 @@ TIME_MAX = 4_102_444_800_000  # the year 2100
 Id = Annotated[str, Meta(min_length=36, max_length=36)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Time = Annotated[int, Meta(ge=0, le=TIME_MAX)]
+OncePer = Literal["person", "device"]
 Key = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
 _Scalar = (
     Annotated[str, Meta(max_length=VALUE_BYTES_MAX)]
@@ -107,7 +108,7 @@ class MessageRequested(Struct, frozen=True, tag="message", array_like=True):
     message_id: str
     priority: int
     ttl_s: int
-    once_per: str
+    once_per: OncePer
     content: bytes
 
 

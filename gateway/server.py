@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 import uvicorn
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -21,7 +20,6 @@ from gateway.edge import encode_json, problem_body
 from gateway.errors import Problem
 from gateway.settings import Settings
 
-_LOG = structlog.get_logger("server")
 _SWEEP_S = 1.0
 _HEAD_BYTES_MAX = 16 * 1024
 
@@ -201,7 +199,6 @@ class RoleServer(uvicorn.Server):
             )
         )
         self._application = application
-        self._settings = settings
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

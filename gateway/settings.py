@@ -16,6 +16,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 Bytes = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=1e9)]
+Rate = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 def _describe(text: str) -> Meta:
@@ -67,12 +68,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     keep_alive_s: Annotated[Seconds, _describe("an idle connection is closed after this")] = 75.0
 
     # -- rates (token buckets, per edge process) ----------------------------------------------
-    device_rate: Annotated[Seconds, _describe("requests per second of one device")] = 50.0
+    device_rate: Annotated[Rate, _describe("requests per second of one device")] = 50.0
     device_burst: Annotated[Count, _describe("requests at once of one device")] = 200
-    app_rate: Annotated[Seconds, _describe("requests per second of one app")] = 50_000.0
+    app_rate: Annotated[Rate, _describe("requests per second of one app")] = 50_000.0
     app_burst: Annotated[Count, _describe("requests at once of one app")] = 100_000
     registration_rate: Annotated[
-        Seconds, _describe("registrations per second of one client address")
+        Rate, _describe("registrations per second of one client address")
     ] = 200.0
     registration_burst: Annotated[
         Count, _describe("registrations at once of one client address")

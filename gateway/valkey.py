@@ -2,7 +2,7 @@
 
 Everything that is called in one turn leaves in one write, and with `appendfsync always` Valkey answers
 all of it after one fsync: that is the group commit. Callers await a plain future and never the socket,
-so a cancelled caller can't lose a reply or get another's. Why not the client library: `docs/performance.md`.
+so a cancelled caller can't lose a reply or get another's. Why not the client library: `docs/architecture.md`.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ import libvalkey
 import structlog
 from valkey.connection import parse_url
 
-from gateway.errors import StoreRefused, StoreUnavailable
+from gateway.errors import StoreError, StoreRefused, StoreUnavailable
 
 Word = str | bytes | int | float
 Reply = bytes | int | None | list["Reply"]
@@ -198,7 +198,7 @@ class _Lane:
         while True:
             try:
                 connection = await open_connection(self._options, self._timeout_s, _load_functions)
-            except (OSError, StoreUnavailable, StoreRefused) as error:
+            except (OSError, StoreError) as error:
                 # Jitter, because after an outage it is the clients that keep a server down.
                 await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
                 delay_s = min(delay_s * 2, 1.0)
@@ -231,7 +231,7 @@ async def open_connection(
 ) -> _Connection:
     """Open one socket by the options of a Valkey URL, authenticated and on the right database.
 
-    Raises OSError, also when that takes too long, StoreUnavailable or StoreRefused.
+    Raises OSError, also when that takes too long, or StoreError.
     """
     async with asyncio.timeout(timeout_s):
         connection = await _connect(options)
@@ -359,7 +359,7 @@ class Subscription:
         while True:
             try:
                 connection = await open_connection(self._options, self._timeout_s)
-            except (OSError, StoreUnavailable, StoreRefused):
+            except (OSError, StoreError):
                 await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311
                 delay_s = min(delay_s * 2, 1.0)
                 continue

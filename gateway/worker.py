@@ -11,14 +11,14 @@ import structlog
 
 from gateway import keyspace
 from gateway.clock import Clock
-from gateway.errors import StoreRefused, StoreUnavailable, UnreadableError
+from gateway.errors import StoreError, UnreadableError
 from gateway.eventlog import Entry, EventLog, Place, Unreadable, trim
 from gateway.inbox.store import Wakes, changes_as_commands, wake_command
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox, put_command
 from gateway.pipeline import (
-    Definitions,
     Effects,
+    Grounds,
     State,
     decode_state,
     encode_state,
@@ -36,7 +36,7 @@ _DEAD_MAX = 1_000
 _NEVER = 2**62
 _ENTRY_S_GUESSED, _LEARNING_RATE = 0.000_3, 0.1
 
-encode_decision = msgspec.msgpack.Encoder().encode
+_encode_decision = msgspec.msgpack.Encoder().encode
 
 
 class Owned(msgspec.Struct):
@@ -59,7 +59,11 @@ class Timer(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct):
-    """What one partition does in one turn. `damaged`: profiles whose state can't be read, and why."""
+    """What one partition does in one turn.
+
+    `damaged`: profiles whose state can't be read, and why. `later_due`: when the first timer is due that
+    this turn leaves, None when it took none; `next_due`: the same of the timers that it sets.
+    """
 
     entries: list[Entry]
     timers: list[Timer]
@@ -86,7 +90,7 @@ class Worker:
         outbox: Outbox,
         clock: Clock,
         metrics: Metrics,
-        definitions: Callable[[], Definitions],
+        grounds: Callable[[], Grounds],
     ) -> None:
         self._name = name
         self._settings = settings
@@ -95,7 +99,7 @@ class Worker:
         self._outbox = outbox
         self._clock = clock
         self._metrics = metrics
-        self._definitions = definitions
+        self._grounds = grounds
         self._owned: dict[int, Owned] = {}
         self._dirty: dict[int, None] = {}  # in the order in which they became so
         self._to_deliver: set[int] = set()
@@ -118,7 +122,7 @@ class Worker:
                 await self._wait_for_work()
                 try:
                     await self._turn()
-                except (StoreUnavailable, StoreRefused) as error:
+                except StoreError as error:
                     self._lose_contact(error)
         finally:
             for task in (leases, deliveries):
@@ -126,7 +130,7 @@ class Worker:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await self._subscription.close()
-            with contextlib.suppress(StoreUnavailable, StoreRefused):
+            with contextlib.suppress(StoreError):
                 await self._give_back(list(self._owned))
                 await self._valkey.call("ZREM", keyspace.WORKERS, self._name)
 
@@ -161,7 +165,7 @@ class Worker:
         while True:
             try:
                 await self._settle_leases()
-            except (StoreUnavailable, StoreRefused) as error:
+            except StoreError as error:
                 self._lose_contact(error)
                 await asyncio.sleep(0.02)
                 continue
@@ -258,10 +262,10 @@ class Worker:
             return
         owned = {p: before[p] for p in turns if p in before}
         await self._load_states({p: turns[p] for p in owned}, owned)
-        definitions = self._definitions()
+        grounds = self._grounds()
         commits = {}
         for p, partition in owned.items():
-            self._work(p, partition, turns[p], definitions)
+            self._work(p, partition, turns[p], grounds)
             commits[p] = _commit(p, partition.epoch, turns[p].commands)
         for p, written in (await self._valkey.call_each(commits)).items():
             self._settle(p, owned[p], turns[p], written=written == 1)
@@ -333,11 +337,11 @@ class Worker:
                 except msgspec.MsgspecError as error:
                     turns[p].damaged[f"{app_id}:{id}"] = str(error)
 
-    def _work(self, p: int, owned: Owned, turn: Turn, definitions: Definitions) -> None:
+    def _work(self, p: int, owned: Owned, turn: Turn, grounds: Grounds) -> None:
         """Fill in the turn's commands. When a record can't be worked with, it is set aside."""
         effects: dict[str, Effects] = {}
         try:
-            self._decide(owned, turn, definitions, effects)
+            self._decide(owned, turn, grounds, effects)
         except Exception as error:  # noqa: BLE001 - one record must not stop all that come after it
             _LOG.error("a record failed", partition=p, alone=owned.careful, exc_info=error)
             owned.states.clear()
@@ -356,7 +360,7 @@ class Worker:
         turn.commands = [*self._commands(p, owned, turn, effects), *_advance(p, turn)]
 
     def _decide(
-        self, owned: Owned, turn: Turn, definitions: Definitions, effects: dict[str, Effects]
+        self, owned: Owned, turn: Turn, grounds: Grounds, effects: dict[str, Effects]
     ) -> None:
         states = owned.states
         for entry in turn.entries:
@@ -369,7 +373,7 @@ class Worker:
             state = states.get(key)
             if state is None:
                 state = states[key] = new_state(sender)
-            react(state, entry.record, effects.setdefault(key, Effects()), definitions)
+            react(state, entry.record, effects.setdefault(key, Effects()), grounds)
         now = self._clock.now_ms()
         for timer in turn.timers:
             key = f"{timer.app_id}:{timer.profile_id}"
@@ -392,7 +396,7 @@ class Worker:
                 ttl_ms = self._settings.inbox_ttl_s * 1000
                 version = state.inbox.version
                 yield from changes_as_commands(p, app_id, profile_id, version, effect.inbox, ttl_ms)
-                wakes.append((key, version))
+                wakes.append(key)
             for message_id, expires_at in effect.inbox.expire_at.items():
                 member = f"{app_id}:{profile_id}:{message_id}"
                 if expires_at is None:
@@ -402,7 +406,7 @@ class Worker:
                     turn.next_due = min(turn.next_due, expires_at)
             if effect.decisions:
                 decisions = keyspace.decisions(p, app_id, profile_id)
-                yield ("LPUSH", decisions, *map(encode_decision, effect.decisions))
+                yield ("LPUSH", decisions, *map(_encode_decision, effect.decisions))
                 yield ("LTRIM", decisions, 0, self._settings.decisions_max - 1)
             for record in effect.forwards:
                 yield put_command(p, turn.entries[-1].id, place, record)
@@ -447,7 +451,7 @@ class Worker:
             for p in partitions:
                 try:
                     await self._outbox.deliver(p)
-                except (StoreUnavailable, StoreRefused):
+                except StoreError:
                     self._to_deliver.add(p)
             if self._to_deliver:
                 await asyncio.sleep(0.1)

@@ -42,4 +42,4 @@ def _watch(parent_pid: int) -> None:
 
 if __name__ == "__main__":
     die_with(int(sys.argv[1]))
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 (the program is the supervisor's)
+    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - the program is the supervisor's

@@ -20,9 +20,9 @@ from msgspec import Struct
 
 from gateway.embedded.credentials import Credentials, write_credentials
 from gateway.embedded.ports import check_port, console_port, probe
-from gateway.embedded.process import SUPERVISOR_VARIABLE
+from gateway.embedded.process import SUPERVISOR_VARIABLE, describe_status
 from gateway.embedded.terminal import Terminal
-from gateway.embedded.valkey import EmbeddedValkey, describe_status
+from gateway.embedded.valkey import EmbeddedValkey
 from gateway.errors import ZurufError
 from gateway.settings import PREFIX, Settings
 

@@ -33,7 +33,12 @@ from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 from valkey.exceptions import ValkeyError
 from valkey.retry import Retry
 
-from gateway.embedded.process import bound_command, memory_bytes, process_lives
+from gateway.embedded.process import (
+    bound_command,
+    describe_status,
+    memory_bytes,
+    process_lives,
+)
 from gateway.errors import ZurufError
 
 SOCKET_NAME = "valkey.sock"
@@ -428,7 +433,7 @@ def socket_path(data_dir: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"zuruf-{os.getuid()}-{digest}"
     if len(os.fsencode(folder / SOCKET_NAME)) > SOCKET_PATH_BYTES_MAX:
-        folder = Path("/tmp") / folder.name  # noqa: S108 (prepare_socket checks its owner)
+        folder = Path("/tmp") / folder.name  # noqa: S108 - prepare_socket checks its owner
     return folder / SOCKET_NAME
 
 
@@ -465,16 +470,6 @@ def remove_socket(data_dir: Path) -> None:
         if link.is_symlink():
             link.unlink()
             path.parent.rmdir()
-
-
-def describe_status(status: int) -> str:
-    """How a process ended, for people: `exit code 3`, `killed by SIGKILL`."""
-    if status >= 0:
-        return f"exit code {status}"
-    try:
-        return f"killed by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"killed by signal {-status}"
 
 
 def _describe_holders(data_dir: Path, supervisor: int, server: int) -> str:

@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from gateway.records import OncePer
+
 WITHDRAWN_REMEMBERED = 50
 
-OncePer = Literal["person", "device"]
 Layout = Literal["banner", "slideup", "modal", "fullscreen", "inline", "survey", "chat"]
 Text = Annotated[str, Meta(max_length=4096)]
 ShortText = Annotated[str, Meta(min_length=1, max_length=128)]

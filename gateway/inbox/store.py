@@ -21,8 +21,8 @@ from gateway.valkey import Subscription, Valkey, Word
 
 _KNOWN_MAX = 100_000
 
-Wakes = list[tuple[str, int]]
-"""What a commit says on the wake channel: (app:profile, its inbox's version), packed."""
+Wakes = list[str]
+"""What is said on the wake channel, packed: `app:profile` of each inbox that changed."""
 
 _encode_wakes = msgspec.msgpack.Encoder().encode
 _decode_wakes = msgspec.msgpack.Decoder(Wakes).decode
@@ -120,7 +120,7 @@ class Watch:
             device_id,
             self._ttl_ms,
             keyspace.wake_channel(partition),
-            _encode_wakes([(f"{app_id}:{profile_id}", 0)]),
+            _encode_wakes([f"{app_id}:{profile_id}"]),
         )
         # The announcement comes on another connection, maybe later than the answer to the device.
         self._on_change(f"{app_id}:{profile_id}")
@@ -131,7 +131,7 @@ class Watch:
         key = keyspace.inbox(partition, app_id, profile_id)
         removed = await self._valkey.call("HDEL", key, f"gone:{device_id}")
         if removed:
-            wakes = _encode_wakes([(f"{app_id}:{profile_id}", 0)])
+            wakes = _encode_wakes([f"{app_id}:{profile_id}"])
             await self._valkey.call("SPUBLISH", keyspace.wake_channel(partition), wakes)
             self._on_change(f"{app_id}:{profile_id}")
 
@@ -145,7 +145,7 @@ class Watch:
             self._wake(key)
 
     def _on_wake(self, _channel: bytes, payload: bytes) -> None:
-        for key, _version in _decode_wakes(payload):
+        for key in _decode_wakes(payload):
             self._on_change(key)
 
     def _on_change(self, key: str) -> None:
@@ -223,7 +223,7 @@ def _end(future: asyncio.Future[bool], woken: bool) -> None:
 def changes_as_commands(
     partition: int, app_id: str, profile_id: str, version: int, changes: Changes, ttl_ms: int
 ) -> Iterator[tuple[Word, ...]]:
-    """The commands that bring a shelf and its timers up to date."""
+    """The commands that bring a shelf up to date, and renew how long it is kept."""
     key = keyspace.inbox(partition, app_id, profile_id)
     words: list[Word] = ["HSET", key, "v", version]
     for name, value in changes.put.items():

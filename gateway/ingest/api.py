@@ -21,9 +21,9 @@ from gateway.eventlog import EventLog
 from gateway.ingest.model import (
     AddressedEvent,
     BatchReader,
-    Outcome,
     Reading,
     Rejection,
+    Summary,
     UploadAnswer,
     time_shift_ms,
 )
@@ -64,18 +64,18 @@ class Ingest:
         try:
             reading = (self._from_json if media is JSON else self._from_msgpack).read(body)
             appended = self._append(reading, sender_of(claims))
-            outcome = self._outcome(reading)
+            summary = self._summary(reading)
             # See EventLog.append: 50 events are 400 objects, and 64 uploads wait at a time.
             del reading
             repeats = await appended if appended is not None else 0
         finally:
             gauges.in_flight_bytes -= len(body)
-        if outcome.is_hopeless:
-            problem = nothing_acceptable(outcome.rejected)
-            await edge.refuse(send, problem, rejected=outcome.rejected)
+        if summary.is_hopeless:
+            problem = nothing_acceptable(summary.rejected)
+            await edge.refuse(send, problem, rejected=summary.rejected)
             return
         media = accepted_media(headers)
-        await edge.answer(send, 200, media.encode(self._count(outcome, repeats)), media.name)
+        await edge.answer(send, 200, media.encode(self._count(summary, repeats)), media.name)
 
     async def take_addressed(self, app: App, body: bytes) -> UploadAnswer:
         """A server's batch: each event goes to the profile it names.
@@ -87,9 +87,9 @@ class Ingest:
         groups: dict[Sender, list[AddressedEvent]] = {}
         for event in reading.events:
             groups.setdefault(self._addressee(app, event), []).append(event)
-        outcome = self._outcome(reading)
-        if outcome.is_hopeless:
-            raise nothing_acceptable(outcome.rejected)
+        summary = self._summary(reading)
+        if summary.is_hopeless:
+            raise nothing_acceptable(summary.rejected)
         repeats = 0
         for sender, events in groups.items():
             marks = marks_of(reading.envelope.batch_id, [event.id for event in events])
@@ -97,7 +97,7 @@ class Ingest:
             appended = self._append(part, sender)
             assert appended is not None, "a group has events"
             repeats += await appended
-        return self._count(outcome, repeats)
+        return self._count(summary, repeats)
 
     def _addressee(self, app: App, event: AddressedEvent) -> Sender:
         if event.user_id is not None:
@@ -115,23 +115,23 @@ class Ingest:
         record = EventsUploaded(sender, received_at, shift_ms, list[Event](reading.events))
         return self._log.append(record, reading.marks)
 
-    def _outcome(self, reading: Reading[E]) -> Outcome:
+    def _summary(self, reading: Reading[E]) -> Summary:
         """What is left to say of a reading once its events are on their way."""
         counts = self._edge.metrics.counts
         for rejection in reading.rejected:
             add_label(counts.events_rejected, rejection.code)
         for drop in reading.envelope.client_report:
             add_label(counts.client_drops, drop.reason, drop.quantity)
-        return Outcome(len(reading.events), reading.repeated, reading.rejected)
+        return Summary(len(reading.events), reading.repeated, reading.rejected)
 
-    def _count(self, outcome: Outcome, repeats: int) -> UploadAnswer:
+    def _count(self, summary: Summary, repeats: int) -> UploadAnswer:
         counts = self._edge.metrics.counts
-        accepted = outcome.taken - repeats
-        duplicates = repeats + outcome.repeated
+        accepted = summary.taken - repeats
+        duplicates = repeats + summary.repeated
         counts.uploads += 1
         counts.events_accepted += accepted
         counts.events_duplicate += duplicates
-        return UploadAnswer(accepted, duplicates, outcome.rejected)
+        return UploadAnswer(accepted, duplicates, summary.rejected)
 
 
 def sender_of(claims: Claims) -> Sender:

@@ -102,8 +102,8 @@ class Reading(Struct, Generic[E], frozen=True):
     rejected: list[Rejection]
 
 
-class Outcome(Struct, frozen=True):
-    """What is left of a reading without its events: `taken` are on their way to the log."""
+class Summary(Struct, frozen=True):
+    """What is left of a reading when its events have gone: `taken` are on their way to the log."""
 
     taken: int
     repeated: int

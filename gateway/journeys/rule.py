@@ -33,13 +33,13 @@ class Leaf(Struct, frozen=True, forbid_unknown_fields=True):
     value: Scalar | Annotated[list[Scalar], Meta(max_length=LIST_MAX)] | UnsetType = UNSET
 
 
-class All(Struct, frozen=True, forbid_unknown_fields=True):
+class AllOf(Struct, frozen=True, forbid_unknown_fields=True):
     """True when all are; an empty one is true."""
 
     all: "list[Rule]"
 
 
-class Any_(Struct, frozen=True, forbid_unknown_fields=True):  # noqa: N801 - `Any` is typing's
+class AnyOf(Struct, frozen=True, forbid_unknown_fields=True):
     """True when one is; an empty one is false."""
 
     any: "list[Rule]"
@@ -51,12 +51,12 @@ class Not(Struct, frozen=True, forbid_unknown_fields=True):
     rule: "Rule"
 
 
-Rule = Leaf | All | Any_ | Not
+Rule = Leaf | AllOf | AnyOf | Not
 
 
-def parse(raw: Raw | bytes, depth: int = 1) -> Rule:
+def parse(raw: bytes) -> Rule:
     """A rule from its JSON. Raises Problem `invalid_rule` that says where it is wrong."""
-    rule = _parse(raw, "where", depth)
+    rule = _parse(raw, "where", 1)
     if (leaves := count_leaves(rule)) > LEAVES_MAX:
         raise Problem("invalid_rule", f"where: {leaves} comparisons, at most {LEAVES_MAX}")
     return rule
@@ -75,7 +75,7 @@ def _parse(raw: Raw | bytes, path: str, depth: int) -> Rule:
                 _parse(item, f"{path}.{word}[{place}]", depth + 1)
                 for place, item in enumerate(items)
             ]
-            return All(rules) if word == "all" else Any_(rules)
+            return AllOf(rules) if word == "all" else AnyOf(rules)
         if "not" in members:
             _only(members, {"not"}, path)
             return Not(_parse(members["not"], f"{path}.not", depth + 1))
@@ -113,7 +113,7 @@ def _check_operand(leaf: Leaf, path: str) -> None:
 def count_leaves(rule: Rule) -> int:
     """How many comparisons a rule holds; an empty branch counts as one, or there could be millions."""
     match rule:
-        case All(rules) | Any_(rules):
+        case AllOf(rules) | AnyOf(rules):
             return sum(map(count_leaves, rules)) or 1
         case Not(inner):
             return count_leaves(inner)
@@ -124,7 +124,7 @@ def count_leaves(rule: Rule) -> int:
 def properties_of(rule: Rule) -> set[str]:
     """The paths of all properties that a rule looks at."""
     match rule:
-        case All(rules) | Any_(rules):
+        case AllOf(rules) | AnyOf(rules):
             return set().union(*map(properties_of, rules))
         case Not(inner):
             return properties_of(inner)
@@ -156,11 +156,11 @@ def compile_rules(rules: Sequence[Rule | None]) -> Matcher:
 def explain(rule: Rule, props: Props) -> str:
     """The comparison that made the rule false on these properties, with what was there."""
     match rule:
-        case All(rules):
+        case AllOf(rules):
             return next(
                 (explain(part, props) for part in rules if not fits(part, props)), "the rule holds"
             )
-        case Any_(rules):
+        case AnyOf(rules):
             return "none of: " + "; ".join(explain(part, props) for part in rules)
         case Not():
             return "the negated rule holds"
@@ -254,9 +254,9 @@ class _Source:
     def condition(self, rule: Rule) -> str:
         """The rule as an expression."""
         match rule:
-            case All(rules):
+            case AllOf(rules):
                 return "(" + (" and ".join(map(self.condition, rules)) or "True") + ")"
-            case Any_(rules):
+            case AnyOf(rules):
                 return "(" + (" or ".join(map(self.condition, rules)) or "False") + ")"
             case Not(inner):
                 return f"(not {self.condition(inner)})"

@@ -4,7 +4,7 @@
 -- ARGV 1  device id
 --      2  how long the inbox is kept, ms
 --      3  channel of inbox changes
---      4  what to say there: app:profile, so that held polls look again
+--      4  what to say there (packed app:profile), so that held polls look again
 -- Reply: 1.
 local function depart(keys, args)
   server.call('HSET', keys[1], 'gone:' .. args[1], '1')

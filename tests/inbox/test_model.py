@@ -9,7 +9,6 @@ from gateway.inbox.model import (
     WITHDRAWN_REMEMBERED,
     Changes,
     Inbox,
-    OncePer,
     Page,
     Shelf,
     cursor_at,
@@ -20,6 +19,7 @@ from gateway.inbox.model import (
     read_shelf,
     withdraw,
 )
+from gateway.records import OncePer
 from tests.builders import NOW
 
 PROFILE = "5a757275" * 4
