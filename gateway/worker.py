@@ -34,6 +34,7 @@ _READER = "react"
 _TIMERS_MAX = 200
 _DEAD_MAX = 1_000
 _NEVER = 2**62
+_COMMAND_WORDS_MAX = 4_000  # Lua's `unpack` fails at 8,000
 _ENTRY_S_GUESSED, _LEARNING_RATE = 0.000_3, 0.1
 
 _encode_decision = msgspec.msgpack.Encoder().encode
@@ -406,8 +407,9 @@ class Worker:
                     turn.next_due = min(turn.next_due, expires_at)
             if effect.decisions:
                 decisions = keyspace.decisions(p, app_id, profile_id)
-                yield ("LPUSH", decisions, *map(_encode_decision, effect.decisions))
-                yield ("LTRIM", decisions, 0, self._settings.decisions_max - 1)
+                kept = self._settings.decisions_max
+                yield ("LPUSH", decisions, *map(_encode_decision, effect.decisions[-kept:]))
+                yield ("LTRIM", decisions, 0, kept - 1)
             for record in effect.forwards:
                 yield put_command(p, turn.entries[-1].id, place, record)
                 place += 1
@@ -471,9 +473,24 @@ def _commit(p: int, epoch: int, commands: list[tuple[Word, ...]]) -> tuple[Word,
     keys = {command[1] for command in commands if command[0] != "SPUBLISH"}
     words: list[Word] = ["FCALL", "commit", 1 + len(keys), keyspace.epoch(p), *keys, epoch]
     for command in commands:
-        words.append(len(command))
-        words += command
+        for part in _parts(command):
+            words.append(len(part))
+            words += part
     return tuple(words)
+
+
+def _parts(command: tuple[Word, ...]) -> Iterable[tuple[Word, ...]]:
+    """A command as several, none longer than Lua can hand on.
+
+    A refusal half-way would leave the commands before it done. Only commands of the form `name key item…`
+    grow that long; an even number of items keeps field and value of an HSET together.
+    """
+    if len(command) <= _COMMAND_WORDS_MAX:
+        yield command
+        return
+    name, key, *items = command
+    for at in range(0, len(items), _COMMAND_WORDS_MAX):
+        yield (name, key, *items[at : at + _COMMAND_WORDS_MAX])
 
 
 def _advance(p: int, turn: Turn) -> Iterable[tuple[Word, ...]]:

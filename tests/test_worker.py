@@ -4,7 +4,7 @@ import msgspec
 
 from gateway import keyspace
 from gateway.records import DeviceRegistered, Sender, marks_of_causes
-from gateway.worker import Worker, owner_of
+from gateway.worker import Worker, _parts, owner_of
 from tests.builders import a_journey, a_message, an_event
 from tests.clients import Gateway, Phone, SettableClock, Shop, eventually
 from tests.conftest import StartGateway
@@ -136,6 +136,38 @@ async def test_worker_that_lost_contact_counts_nothing_twice(
         await gateway.valkey("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await gateway.valkey("CLIENT", "KILL", "TYPE", "pubsub")
         await eventually(has_events(shop, phone, count))
+
+
+# --- turns that do a lot ---------------------------------------------------------------------
+
+
+async def test_batch_that_leads_to_thousands_of_decisions_counts_once(
+    start_gateway: StartGateway,
+) -> None:
+    """Lua refuses commands of 8,000 words, and does not take back what it did before."""
+    gateway = await start_gateway(decisions_max=10_000)
+    shop = await gateway.new_shop()
+    for _ in range(18):
+        await shop.server.post("/admin/v1/journeys", a_journey(limits={"per_profile": 1}))
+    await gateway.settled()
+    await gateway.start_worker()
+    phone = await shop.new_phone()
+    await phone.upload(*(an_event() for _ in range(500)))
+    await eventually(has_events(shop, phone, 500))
+    await phone.upload(an_event())
+    await eventually(has_events(shop, phone, 501))
+    key = keyspace.decisions(partition_of(phone), shop.app_id, phone.profile_id)
+    assert await gateway.valkey("LLEN", key) == 18 * 501
+
+
+def test_command_too_long_for_lua_becomes_several_that_do_the_same() -> None:
+    short = ("HSET", "inbox", "v", 1)
+    assert list(_parts(short)) == [short]
+    pairs = [word for n in range(5_000) for word in (f"field {n}", f"value {n}")]
+    parts = list(_parts(("HSET", "inbox", *pairs)))
+    assert all(part[:2] == ("HSET", "inbox") and len(part) % 2 == 0 for part in parts)
+    assert max(map(len, parts)) < 8_000
+    assert [word for part in parts for word in part[2:]] == pairs
 
 
 # --- records that cannot be worked with ------------------------------------------------------
