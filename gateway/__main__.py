@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.embedded.credentials import Credentials
 
 _DEMO_APP = "Demo shop"
+_NAME_CHARS_MAX = 100
+_GRACE_S_MAX = 10 * 366 * 86_400
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     app.add_argument("--data-dir", help="data folder of the running gateway (data)")
     actions = app.add_subparsers(title="actions", required=True, metavar="ACTION")
     create = actions.add_parser("create", help="create an app and print its keys, once")
-    create.add_argument("name")
+    create.add_argument("name", type=_app_name)
     create.set_defaults(command=_app_create)
     keys = actions.add_parser("keys", help="list apps and their keys")
     keys.add_argument("app_id", nargs="?")
@@ -86,10 +88,28 @@ def _parser() -> argparse.ArgumentParser:
         "--kind", choices=["publishable", "secret", "token", "identity"], default="secret"
     )
     rotate.add_argument(
-        "--grace", type=int, default=86_400, metavar="SECONDS", help="the old key lives on (86400)"
+        "--grace",
+        type=_grace,
+        default=86_400,
+        metavar="SECONDS",
+        help="the old key lives on (86400)",
     )
     rotate.set_defaults(command=_app_rotate)
     return parser
+
+
+def _app_name(text: str) -> str:
+    """A name as the admin API takes it, too."""
+    if not 1 <= len(text) <= _NAME_CHARS_MAX or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"1 to {_NAME_CHARS_MAX} letters, all of them printable")
+    return text
+
+
+def _grace(text: str) -> int:
+    seconds = int(text)
+    if not 0 <= seconds <= _GRACE_S_MAX:
+        raise argparse.ArgumentTypeError(f"between 0 and {_GRACE_S_MAX} seconds")
+    return seconds
 
 
 # -- everything on one machine ----------------------------------------------------------------
@@ -265,14 +285,23 @@ def _app_keys(arguments: argparse.Namespace) -> int:
 def _print_keys(apps: "list[App]", now_ms: int) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("app", "name", "kind", "key id", "created (UTC)", "ends (UTC)", box=None)
     for app in apps:
         for key in app.keys:
             state = "" if key.is_live(now_ms) else " (over)"
             ends = "" if key.expires_at is None else _day(key.expires_at) + state
-            table.add_row(app.id, app.name, key.kind, key.id, _day(key.created_at), ends)
+            name = Text(_printable(app.name))  # a name may look like markup
+            table.add_row(app.id, name, key.kind, key.id, _day(key.created_at), ends)
     Console().print(table)
+
+
+def _printable(text: str) -> str:
+    """Without what would move the cursor or clear the terminal: a name is chosen over the network."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
 
 
 def _day(at_ms: int) -> str:

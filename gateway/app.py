@@ -1,71 +1,40 @@
 """The composition root: the only place that wires the parts together."""
 
 import asyncio
-import contextlib
-import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-import structlog
-from litestar import Litestar, Request, Response
-from litestar.config.app import AppConfig
-from litestar.exceptions import (
-    ClientException,
-    MethodNotAllowedException,
-    NotFoundException,
-    SerializationException,
-    ValidationException,
-)
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import ScalarRenderPlugin
+from litestar import Litestar
 
-from gateway import __version__, keyspace
+from gateway import keyspace
+from gateway.admin import admin_app, marked
 from gateway.apps.store import Apps
 from gateway.clock import Clock, SystemClock
-from gateway.console.api import (
-    AppRoutes,
-    Console,
-    EventRoutes,
-    JourneyRoutes,
-    MessageRoutes,
-    ProfileRoutes,
-)
+from gateway.console.api import Console
 from gateway.definitions import Definitions
 from gateway.devices.api import DeviceApi
 from gateway.devices.store import Devices
-from gateway.edge import (
-    Edge,
-    Handler,
-    Receive,
-    Scope,
-    Send,
-    problem_body,
-    problem_headers,
-    problem_of,
-)
+from gateway.edge import Edge, Handler, Receive, Scope, Send
 from gateway.errors import Problem, SettingError
 from gateway.eventlog import EventLog
 from gateway.inbox.api import InboxApi
 from gateway.inbox.store import Watch
 from gateway.ingest.api import Ingest
+from gateway.install import install_secret, settle_partitions
 from gateway.journeys.store import Journeys
 from gateway.metrics import Metrics
 from gateway.outbox import Outbox
 from gateway.pipeline import Grounds
 from gateway.profiles.store import Profiles
-from gateway.reference import DeviceReference
 from gateway.settings import Settings, read_settings
 from gateway.valkey import Valkey
 from gateway.worker import Worker
 
 Serve = Literal["device", "admin"]
 
-_LOG = structlog.get_logger("app")
 _READY_TIMEOUT_S = 1.0
-_SECRET_BYTES = 32
 
 
 class Core(msgspec.Struct):
@@ -115,43 +84,6 @@ async def open_core(
         await core.metrics.close()
         await definitions.close()
         await valkey.close()
-
-
-async def settle_partitions(valkey: Valkey, wanted: int) -> int:
-    """The number of partitions, which the first start decides for ever."""
-    settled = await valkey.call("HGET", keyspace.INSTALL, "partitions")
-    if settled is None:
-        await valkey.call("HSETNX", keyspace.INSTALL, "partitions", wanted)
-        settled = await valkey.call("HGET", keyspace.INSTALL, "partitions")
-    assert isinstance(settled, bytes)
-    if int(settled) != wanted:
-        _LOG.warning("partitions are fixed at install", settled=int(settled), wanted=wanted)
-    return int(settled)
-
-
-def install_secret(settings: Settings) -> bytes:
-    """The secret of this installation, made at the first start and kept in the data folder (0600)."""
-    if settings.secret:
-        return settings.secret.encode()
-    if not settings.valkey_url.startswith("unix:"):
-        _LOG.warning("no ZURUF_SECRET: this machine's tokens are good on this machine only")
-    path = settings.data_path / "secret"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        # Linked into place when it is whole, so that nobody reads half of it; the first one wins.
-        draft = path.with_name(f"secret.{os.getpid()}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(_SECRET_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(draft)
-        draft.unlink()
-    secret = path.read_bytes()
-    if len(secret) < _SECRET_BYTES:
-        raise SettingError(f"the secret in {path} is damaged: bring it back from a backup")
-    return secret
 
 
 def new_worker(core: Core, name: str) -> Worker:
@@ -325,80 +257,3 @@ def create_app(
 ) -> Application:
     """The gateway as an ASGI application, to run or to mount; needs its lifespan to be run."""
     return Application(settings or read_settings(), process, serve)
-
-
-def admin_app(console: Console) -> Litestar:
-    """The admin API, documented at `/docs`."""
-    return Litestar(
-        route_handlers=[
-            AppRoutes,
-            JourneyRoutes,
-            MessageRoutes,
-            EventRoutes,
-            ProfileRoutes,
-            DeviceReference,
-        ],
-        dependencies=console.dependencies(),
-        exception_handlers={Exception: _answer_exception},
-        openapi_config=OpenAPIConfig(
-            title="Zuruf",
-            version=__version__,
-            path="/docs",
-            render_plugins=[ScalarRenderPlugin()],
-        ),
-        request_max_body_size=console.edge.settings.inflated_bytes_max,
-        on_app_init=[_without_logging],
-        debug=False,
-    )
-
-
-def marked(litestar: Any, edge: Edge) -> Handler:
-    """The admin API with the headers that every answer carries."""
-
-    async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_marked(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-zuruf", b"1"),
-                    (b"x-server-time", b"%d" % edge.clock.now_ms()),
-                ]
-            await send(message)
-
-        await litestar(scope, receive, send_marked)
-
-    return handle
-
-
-def _without_logging(config: AppConfig) -> AppConfig:
-    config.logging_config = None
-    return config
-
-
-def _answer_exception(_request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    problem = _problem_of(error)
-    return Response(
-        msgspec.json.encode(problem_body(problem)),
-        status_code=problem.status,
-        media_type="application/problem+json",
-        headers={name.decode(): value.decode() for name, value in problem_headers(problem)},
-    )
-
-
-def _problem_of(error: Exception) -> Problem:
-    """Litestar's exceptions in our words; all others as on the device routes."""
-    match error:
-        case NotFoundException():
-            return Problem("not_found", "no such route")
-        case MethodNotAllowedException(headers=headers):
-            allow = (headers or {}).get("allow", "")
-            return Problem("method_not_allowed", f"allowed: {allow}", allow=allow)
-        case ValidationException(extra=list() as faults):
-            return Problem("invalid_body", "; ".join(str(fault["message"]) for fault in faults))
-        case ValidationException():
-            return Problem("invalid_query", error.detail)
-        case ClientException(status_code=413):
-            return Problem("body_too_large", error.detail)
-        case SerializationException() | ClientException() | RecursionError() | UnicodeDecodeError():
-            return Problem("malformed_body", str(error))
-    return problem_of(error)

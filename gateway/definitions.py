@@ -1,12 +1,11 @@
 """What people define (apps, journeys), held in memory by every process and renewed when it changes."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 import structlog
 
-from gateway import keyspace
+from gateway import keyspace, tasks
 from gateway.errors import Problem, StoreError
 from gateway.valkey import Subscription, Valkey
 
@@ -45,10 +44,7 @@ class Definitions:
 
     async def close(self) -> None:
         await self._subscription.close()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
 
     async def save(self, key: str, field: str, packed: bytes, replacing: bytes) -> None:
         """Save a definition; live in this process when the call returns, in all others within a second.
@@ -81,10 +77,7 @@ class Definitions:
 
     async def _follow(self) -> None:
         while True:
-            # Not `wait_for`: before Python 3.12 it swallows a cancellation that meets a stir.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_S):
-                    await self._stir.wait()
+            await tasks.wait_at_most(self._stir, _CHECK_S)
             self._stir.clear()
             try:
                 version = await self._valkey.call("GET", keyspace.DEFINITIONS_VERSION)

@@ -21,14 +21,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.embedded.lock import folder_is_locked, read_holders
 from gateway.embedded.ports import PortBusy, check_port, console_port, probe, url_of
 from gateway.embedded.process import memory_bytes
 from gateway.embedded.valkey import (
     MEMORY_SHARE,
     ValkeyFailed,
     find_binary,
-    folder_is_locked,
-    read_holders,
 )
 from gateway.errors import SettingError
 from gateway.settings import PREFIX, Settings, describe_settings, read_settings

@@ -76,6 +76,10 @@ JSON: Final = Media(_JSON, encode_json)
 MSGPACK: Final = Media(_MSGPACK, encode_msgpack)
 
 
+class _HungUpError(Exception):
+    """The client is gone before its body was there: an everyday thing with phones, and no answer is due."""
+
+
 class Edge:
     """The checks and answers that all device routes share."""
 
@@ -86,6 +90,7 @@ class Edge:
         self.metrics = metrics
         self.draining = asyncio.Event()
         self._time = asyncio.get_running_loop().time
+        self._arriving_bytes = 0
         self._devices = Buckets(settings.device_rate, settings.device_burst)
         self._apps_rate = Buckets(settings.app_rate, settings.app_burst)
         self._addresses = Buckets(settings.registration_rate, settings.registration_burst)
@@ -152,17 +157,9 @@ class Edge:
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
-            parts, size = [body], len(body)
-            while message.get("more_body"):
-                message = await receive()
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if size > limit:
-                    await discard(receive, limit * _PATIENCE)
-                    raise Problem("body_too_large", f"at most {limit} bytes")
-            body = b"".join(parts)
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
+            body = await self._read_on(receive, body, limit)
+        elif message["type"] == "http.disconnect":
+            raise _HungUpError
         if len(body) > limit:
             raise Problem("body_too_large", f"at most {limit} bytes")
         encoding = headers.get(b"content-encoding")
@@ -170,7 +167,38 @@ class Edge:
             body = inflate(body, encoding, self.settings.inflated_bytes_max)
         return body
 
+    async def _read_on(self, receive: Receive, begun: bytes, limit: int) -> bytes:
+        """A body that comes in pieces. What has come of all such bodies is bounded.
+
+        On its own, not together with those being worked on: clients that send slowly on purpose would
+        keep out those whose body is there in one piece.
+        """
+        parts, size = [begun], len(begun)
+        self._arriving_bytes += size
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise _HungUpError
+                part: bytes = message.get("body", b"")
+                parts.append(part)
+                size += len(part)
+                self._arriving_bytes += len(part)
+                if size > limit:
+                    await discard(receive, limit * _PATIENCE)
+                    raise Problem("body_too_large", f"at most {limit} bytes")
+                if not message.get("more_body"):
+                    return b"".join(parts)
+                if self._arriving_bytes > self.settings.in_flight_bytes_max:
+                    raise Problem("overloaded", "too many bodies are on their way")
+        finally:
+            self._arriving_bytes -= size
+
     # -- answers ------------------------------------------------------------------------------
+
+    def own_headers(self) -> list[tuple[bytes, bytes]]:
+        """What every answer carries: that it is ours, and our time."""
+        return [(b"x-zuruf", b"1"), (b"x-server-time", b"%d" % self.clock.now_ms())]
 
     async def answer(
         self,
@@ -181,11 +209,8 @@ class Edge:
         extra: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         """One answer in two messages."""
-        headers = [
-            (b"x-zuruf", b"1"),
-            (b"x-server-time", b"%d" % self.clock.now_ms()),
-            *extra,
-        ]
+        headers = self.own_headers()
+        headers += extra
         if status not in {204, 304}:
             headers.append((b"content-type", content_type))
             headers.append((b"content-length", b"%d" % len(body)))
@@ -215,6 +240,8 @@ class Edge:
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             try:
                 await handler(scope, receive, send)
+            except _HungUpError:
+                return
             except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
                 await self.refuse(send, problem_of(error))
 

@@ -110,7 +110,7 @@ class EventLog:
 
 
 def trim(partition: int, read_to: bytes) -> tuple[Word, ...]:
-    """The command that drops what every reader has read; whole nodes only, so it is cheap."""
+    """The command that drops what has been read; whole nodes only, so it is cheap."""
     return ("XTRIM", keyspace.log(partition), "MINID", "~", read_to)
 
 

@@ -5,7 +5,7 @@ one function call can change any of them. Keys of a tenant carry its app id: a f
 
 | key                            | type   | written by     | lifetime                               |
 | ------------------------------ | ------ | -------------- | -------------------------------------- |
-| log:{p}                        | stream | append         | trimmed behind the slowest reader      |
+| log:{p}                        | stream | append         | trimmed behind what has been read      |
 | seen:{p}:app:source            | string | append         | `dedupe_ttl_s` or more after an upload |
 | cursor:{p}                     | hash   | commit         | for ever; reader → last entry read     |
 | epoch:{p}                      | int    | lease          | for ever; grows with each new owner    |

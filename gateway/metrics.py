@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from gateway import keyspace
+from gateway import keyspace, tasks
 from gateway.errors import StoreError
-from gateway.valkey import Valkey
+from gateway.valkey import Valkey, pairs
 
 _PUBLISH_S = 1.0
 _FORGET_S = 60.0
@@ -93,10 +93,7 @@ class Metrics:
         self._task = asyncio.create_task(self._publish())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
 
     async def _publish(self) -> None:
         while True:
@@ -112,11 +109,8 @@ class Metrics:
     async def render(self) -> bytes:
         """All processes in Prometheus' text format."""
         reply = await self._valkey.call("HGETALL", keyspace.METRICS)
-        assert isinstance(reply, list)
         reports = {}
-        for name, packed in zip(reply[::2], reply[1::2], strict=True):
-            assert isinstance(name, bytes)
-            assert isinstance(packed, bytes)
+        for name, packed in pairs(reply):
             report = msgspec.msgpack.decode(packed, type=_Report)
             if report.at > time.time() - _FORGET_S:
                 reports[name.decode()] = report

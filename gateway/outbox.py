@@ -20,7 +20,7 @@ from gateway.records import (
     marks_of,
     marks_of_causes,
 )
-from gateway.valkey import Valkey, Word
+from gateway.valkey import Valkey, Word, pairs
 
 _LOG = structlog.get_logger("outbox")
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,9 +47,9 @@ class Outbox:
         """Deliver everything a partition has to send, in the order of its causes; how many it was."""
         key = keyspace.outbox(partition)
         reply = await self._valkey.call("HGETALL", key)
-        assert isinstance(reply, list)
-        parcels: list[tuple[bytes, bytes]] = list(zip(reply[::2], reply[1::2], strict=True))  # type: ignore[arg-type]
-        parcels.sort(key=lambda parcel: [int(part) for part in parcel[0].split(b"-")])
+        parcels = sorted(
+            pairs(reply), key=lambda parcel: [int(part) for part in parcel[0].split(b"-")]
+        )
         for name, packed in parcels:
             try:
                 record = _decode(packed)

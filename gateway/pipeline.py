@@ -1,10 +1,10 @@
-"""What happens to a record of the event log, as one table: the file to read first.
+"""What happens to a record of the event log: the file to read first.
 
     event log ──► REACT: fold the profile → feed the inbox → advance the journeys ──► one transaction
 
 `react` is pure and deterministic: the record brings its own time, choices come from hashes and ids from
 their causes. Reading a record again, after a crash or by a worker that was thought dead, gives the same
-effects. RECORD (history) and DELIVER (other channels) will read the same log and the outbox.
+effects.
 """
 
 from typing import assert_never
@@ -128,7 +128,7 @@ def _take_events(state: State, record: EventsUploaded, effects: Effects, grounds
     journeys = grounds.journeys
     candidates: dict[str, list[Event]] = {}
     for event in record.events:
-        at = min(event.ts + shift, received_at)
+        at = max(0, min(event.ts + shift, received_at))
         fold(profile, event, at, device_id)
         if event.type == "message" and event.name in _SAYS_SHOWN:
             _take_shown(state, event, device_id, effects)

@@ -20,6 +20,9 @@ TIME_MAX = 4_102_444_800_000  # the year 2100
 Id = Annotated[str, Meta(min_length=36, max_length=36)]
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 Time = Annotated[int, Meta(ge=0, le=TIME_MAX)]
+UserId = Annotated[str, Meta(min_length=1, max_length=256)]
+# Of a device or a profile. With a length, because `$` also matches before a last line break.
+HexId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", max_length=32)]
 OncePer = Literal["person", "device"]
 Key = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
 _Scalar = (

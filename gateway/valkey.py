@@ -6,10 +6,9 @@ so a cancelled caller can't lose a reply or get another's. Why not the client li
 """
 
 import asyncio
-import contextlib
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
 
@@ -17,6 +16,7 @@ import libvalkey
 import structlog
 from valkey.connection import parse_url
 
+from gateway import tasks
 from gateway.errors import StoreError, StoreRefused, StoreUnavailable
 
 Word = str | bytes | int | float
@@ -132,8 +132,9 @@ class Valkey:
                     await lane.connected.wait()
         except TimeoutError:
             await self.close()
-            message = "Valkey does not answer: is it running, and is ZURUF_VALKEY_URL right?"
-            raise StoreUnavailable(message) from None
+            raise StoreUnavailable(
+                "Valkey does not answer: is it running, and is ZURUF_VALKEY_URL right?"
+            ) from None
 
     async def close(self) -> None:
         for lane in self._lanes:
@@ -157,6 +158,12 @@ class Valkey:
         return dict(zip(commands, await _settled(futures), strict=True))
 
 
+def pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:
+    """A reply of fields and values, or of members and scores, two by two."""
+    assert isinstance(reply, list)
+    return cast("Iterator[tuple[bytes, bytes]]", zip(reply[::2], reply[1::2], strict=True))
+
+
 async def _settled(futures: list[asyncio.Future[Reply]]) -> list[Reply]:
     if futures:
         await asyncio.wait(futures)
@@ -177,10 +184,7 @@ class _Lane:
         self._task = asyncio.create_task(self._stay_connected())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
         if self._connection is not None:
             self._connection.abort()
             self._connection = None
@@ -313,10 +317,7 @@ class Subscription:
         self._task = asyncio.create_task(self._stay_subscribed())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await tasks.end(self._task)
         if self._connection is not None:
             self._connection.abort()
 

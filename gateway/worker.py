@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import structlog
 
-from gateway import keyspace
+from gateway import keyspace, tasks
 from gateway.clock import Clock
 from gateway.errors import StoreError, UnreadableError
 from gateway.eventlog import Entry, EventLog, Place, Unreadable, trim
@@ -27,7 +27,7 @@ from gateway.pipeline import (
     react,
 )
 from gateway.settings import Settings
-from gateway.valkey import Subscription, Valkey, Word
+from gateway.valkey import Subscription, Valkey, Word, pairs
 
 _LOG = structlog.get_logger("worker")
 _READER = "react"
@@ -126,10 +126,8 @@ class Worker:
                 except StoreError as error:
                     self._lose_contact(error)
         finally:
-            for task in (leases, deliveries):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await tasks.end(leases)
+            await tasks.end(deliveries)
             await self._subscription.close()
             with contextlib.suppress(StoreError):
                 await self._give_back(list(self._owned))
@@ -155,9 +153,7 @@ class Worker:
         if not self._dirty:
             due = min((owned.next_due for owned in self._owned.values()), default=_NEVER)
             wait_s = max(0.0, (due - self._clock.now_ms()) / 1000)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(wait_s, 1.0)):
-                    await self._stir.wait()
+            await tasks.wait_at_most(self._stir, min(wait_s, 1.0))
         self._stir.clear()
 
     # -- leases -------------------------------------------------------------------------------
@@ -170,9 +166,7 @@ class Worker:
                 self._lose_contact(error)
                 await asyncio.sleep(0.02)
                 continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.lease_s / 3):
-                    await self._lost_contact.wait()
+            await tasks.wait_at_most(self._lost_contact, self._settings.lease_s / 3)
 
     async def _settle_leases(self) -> None:
         lease_ms = int(self._settings.lease_s * 1000)
@@ -224,8 +218,7 @@ class Worker:
         )
         for (p, epoch), cursor, due in zip(epochs.items(), cursors, dues, strict=True):
             assert cursor is None or isinstance(cursor, bytes)
-            assert isinstance(due, list)
-            next_due = int(float(due[1])) if due else _NEVER  # type: ignore[arg-type]
+            next_due = min((int(float(score)) for _, score in pairs(due)), default=_NEVER)
             self._owned[p] = Owned(epoch, cursor or b"", next_due)
         self._subscription.set_channels(keyspace.tail_channel(p) for p in self._owned)
         self._to_deliver.update(epochs)
@@ -292,12 +285,9 @@ class Worker:
         )
         turns = {p: Turn(read, []) for p, read in entries.items()}
         for p, reply in zip(due, replies, strict=True):
-            assert isinstance(reply, list)
             turn = turns.setdefault(p, Turn([], []))
             turn.later_due = _NEVER
-            for member, score in zip(reply[::2], reply[1::2], strict=True):
-                assert isinstance(member, bytes)
-                assert isinstance(score, bytes)
+            for member, score in pairs(reply):
                 if float(score) > now or len(turn.timers) == _TIMERS_MAX:
                     turn.later_due = int(float(score))
                     break

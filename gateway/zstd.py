@@ -22,9 +22,7 @@ def inflate_zstd(body: bytes, limit: int) -> bytes:
     inflated = stream.decompress(body, limit)
     if len(inflated) < limit:
         if not stream.eof:
-            message = "the zstd body is truncated"
-            raise ZstdError(message)
+            raise ZstdError("the zstd body is truncated")
         if stream.unused_data:
-            message = "bytes after the end of the zstd body"
-            raise ZstdError(message)
+            raise ZstdError("bytes after the end of the zstd body")
     return inflated

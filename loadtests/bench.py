@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -121,7 +121,7 @@ class Bench:
 
     async def _side_by_side(self) -> None:
         bodies: list[bytes] = []
-        kinds: dict[str, Callable[[Fleet], object]] = {
+        kinds: dict[str, Callable[[Fleet], Awaitable[Run]]] = {
             "upload": measures.upload,
             "upload-gzip": lambda fleet: measures.upload_compressed(fleet, bodies),
             "upload-react": measures.upload,
@@ -149,14 +149,14 @@ class Bench:
             )
 
     async def _throughput(
-        self, kind: str, measure: Callable[[Fleet], object], fleet: Fleet, number: int
+        self, kind: str, measure: Callable[[Fleet], Awaitable[Run]], fleet: Fleet, number: int
     ) -> None:
         name = fleet.access.name
         # Nobody reads the twin's log: while the two are compared, nobody reads the gateway's.
         alone = name == "gateway" and kind in {"upload", "upload-gzip"}
         try:
             with measures.paused(fleet.access, "worker") if alone else contextlib.nullcontext():
-                run = await measure(fleet)  # type: ignore[misc]
+                run = await measure(fleet)
         except (MeasureError, OSError) as error:
             self.figures.notes.append(f"{kind}, {name}, round {number + 1}: {error}")
             return
@@ -276,11 +276,11 @@ class Bench:
         add(measure, f"{prefix}p99", "gateway", "ms", took.p99_ms, number)
         add(measure, f"{prefix}max", "gateway", "ms", took.max_ms, number)
 
-    async def _guarded(self, name: str, measure: Callable[[], object]) -> None:
+    async def _guarded(self, name: str, measure: Callable[[], Awaitable[None]]) -> None:
         if "gateway" in self._skip:
             return
         try:
-            await measure()  # type: ignore[misc]
+            await measure()
         except (MeasureError, TargetError, OSError) as error:
             said = [each.last_words for each in self._targets if each.access.name == "gateway"]
             self.figures.notes.append("\n".join([f"{name} was not measured: {error}", *said]))

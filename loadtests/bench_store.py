@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import uvloop
 from valkey.asyncio import BlockingConnectionPool, Valkey
@@ -39,7 +40,7 @@ class Pipelined(asyncio.Protocol):
         self._pending = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._transport = cast("asyncio.Transport", transport)
 
     def append(self, body: bytes) -> asyncio.Future[bytes]:
         future = asyncio.get_running_loop().create_future()

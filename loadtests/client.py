@@ -13,7 +13,8 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from typing import TypeVar, cast
 
 from loadtests.machine import Usage, Window
 from loadtests.wire import Answer, Origin, read_answer
@@ -52,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._pending = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.transport = cast("asyncio.Transport", transport)
         self.write = self.transport.write
 
     def data_received(self, data: bytes) -> None:
@@ -84,8 +85,7 @@ class Caller(Connection):
 
     async def ask(self, request: bytes) -> Answer:
         if self.closed:
-            message = "closed by the server"
-            raise ConnectionResetError(message)
+            raise ConnectionResetError("closed by the server")
         self._waiting = asyncio.get_running_loop().create_future()
         self.write(request)
         return await self._waiting
@@ -198,14 +198,12 @@ class Load:
         factories: list[Callable[[], _Pump]] = []
         for number, requests in enumerate(self._requests):
             if per_s is None:
-                factories.append(lambda r=requests: _Pump(r, self._one_ended))  # type: ignore[misc]
+                factories.append(partial(_Pump, requests, self._one_ended))
             else:
                 interval_s = len(self._requests) / per_s
                 offset_s = interval_s * number / len(self._requests)
                 factories.append(
-                    lambda r=requests, i=interval_s, o=offset_s: _Metronome(  # type: ignore[misc]
-                        r, self._one_ended, i, o
-                    )
+                    partial(_Metronome, requests, self._one_ended, interval_s, offset_s)
                 )
         self._connections = await connect(self._origin, factories)
         for connection in self._connections:

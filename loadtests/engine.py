@@ -47,8 +47,7 @@ class Engine:
                 return
             time.sleep(0.02)
         self._process.kill()
-        message = "the embedded Valkey did not start"
-        raise RuntimeError(message)
+        raise RuntimeError("the embedded Valkey did not start")
 
 
 def die_with_parent() -> None:

@@ -201,8 +201,7 @@ def _wait_until_ready(access: Access, process: subprocess.Popen[bytes], log: Pat
     if process.poll() is None:
         process.terminate()
         process.wait(_STOP_S_MAX)
-    message = f"{access.name} {state}; the end of its log:\n{_end_of(log)}"
-    raise TargetError(message)
+    raise TargetError(f"{access.name} {state}; the end of its log:\n{_end_of(log)}")
 
 
 def _end_of(log: Path) -> str:

@@ -61,8 +61,7 @@ def read_answer(data: bytes | bytearray) -> tuple[Answer, int] | None:
     if end < 0:
         return None
     if data[:5] != b"HTTP/":
-        message = f"not an HTTP answer: {bytes(data[:40])!r}"
-        raise UnreadableAnswerError(message)
+        raise UnreadableAnswerError(f"not an HTTP answer: {bytes(data[:40])!r}")
     status = int(data[9:12])
     start = end + 4
     fields = bytes(data[12:end]).lower()
@@ -78,8 +77,7 @@ def read_answer(data: bytes | bytearray) -> tuple[Answer, int] | None:
 def _content_length(fields: bytes) -> int:
     at = fields.find(b"\r\ncontent-length:")
     if at < 0:
-        message = f"an answer without Content-Length: {fields!r}"
-        raise UnreadableAnswerError(message)
+        raise UnreadableAnswerError(f"an answer without Content-Length: {fields!r}")
     at += 17
     stop = fields.find(b"\r\n", at)
     return int(fields[at:stop] if stop >= 0 else fields[at:])

@@ -20,13 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
-ROLES = {"__init__", "model", "store", "stage", "api"}
+ROLES = {"__init__", "model", "store", "api"}
 CAPABILITIES = ["apps", "console", "devices", "inbox", "ingest", "journeys", "profiles"]
 SPLIT_BY_NOUN = {
     "apps/token",  # device tokens: signed here, read by the edge without I/O
     "journeys/rule",  # the rule language
 }
-"""Role files that grew and were split; a capability has no fifth role."""
+"""Role files that grew and were split; a capability has no fourth role."""
 
 
 def _tree() -> list[Path]:

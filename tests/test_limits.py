@@ -1,7 +1,9 @@
 """Limits of the process, and that limits are settings; those of a body are in test_bad_input."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
+import httpx2
 import msgspec
 import pytest
 import valkey
@@ -114,6 +116,45 @@ async def test_bodies_in_flight_have_a_limit(start_gateway: StartGateway) -> Non
     assert code_of(await phone.send(body)) == "200"
 
 
+async def test_bodies_that_arrive_slowly_have_a_limit_and_keep_out_only_their_like(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = await start_gateway(in_flight_bytes_max=1_000)
+    phone = await (await gateway.new_shop()).new_phone()
+    edge = gateway.application.edge
+    assert edge is not None
+    whole = msgspec.json.encode(a_batch(an_event()))
+    rest = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b" " * 600
+        await rest.wait()
+        yield whole
+
+    def begin() -> asyncio.Task[httpx2.Response]:
+        return asyncio.create_task(phone.ask("POST", "/v1/events", content=slowly()))
+
+    first = begin()
+    await eventually(lambda: edge._arriving_bytes == 600)
+    second = begin()
+    await eventually(lambda: edge._arriving_bytes == 1_200)
+    assert code_of(await phone.send(whole)) == "200", "it came in one piece"
+    rest.set()
+    assert max([code_of(await first), code_of(await second)]) == "503 overloaded"
+    assert edge._arriving_bytes == 0
+    assert code_of(await begin()) == "200"
+
+
+async def test_body_of_a_stranger_is_not_even_read(gateway: Gateway) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b" " * 1_000
+
+    for method, path in (("POST", "/admin/v1/journeys"), ("PUT", "/admin/v1/app")):
+        answer = await gateway.http.request(method, path, content=endless())
+        assert code_of(answer) == "401 key_invalid"
+
+
 async def test_full_store_refuses_uploads_and_forgets_nothing(
     gateway: Gateway, worker: None, shop: Shop, phone: Phone
 ) -> None:
@@ -126,6 +167,8 @@ async def test_full_store_refuses_uploads_and_forgets_nothing(
         assert code_of(await phone.poll()) in {"200", "204"}
         admin = await shop.server.ask("POST", "/admin/v1/journeys", json=a_journey())
         assert code_of(admin) == "503 overloaded"
+        assert code_of(await gateway.http.get("/readyz")) == "503 overloaded"
+        assert code_of(await gateway.http.get("/metrics")) == "200"
     finally:
         await gateway.valkey("CONFIG", "SET", "maxmemory", limit[1])
     await phone.upload(an_event())

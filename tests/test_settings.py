@@ -4,8 +4,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from gateway.app import create_app, settle_partitions
+from gateway.app import create_app
 from gateway.errors import SettingError
+from gateway.install import settle_partitions
 from gateway.settings import Settings, describe_settings, read_settings
 from tests.clients import Gateway, SettableClock
 

@@ -7,7 +7,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _whole(least: int, most: int) -> type[int]:
+def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         value = int(text)
         if not least <= value <= most:
@@ -102,7 +102,7 @@ def _whole(least: int, most: int) -> type[int]:
         return value
 
     read.__name__ = "whole number"
-    return read  # type: ignore[return-value]
+    return read
 
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:

@@ -1,21 +1,23 @@
 """Bodies and answers of the admin API that no other capability owns."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from gateway.apps.model import AppName
 from gateway.inbox.model import Content, Display
 from gateway.journeys.model import Priority, Ttl
 from gateway.profiles.model import Profile
+from gateway.records import HexId, UserId
 
 
 class Recipient(Struct, frozen=True, kw_only=True):
     """Who gets a message: exactly one of these."""
 
-    user_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    profile_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
-    device_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None = None
+    user_id: UserId | None = None
+    profile_id: HexId | None = None
+    device_id: HexId | None = None
 
 
 class MessageRequest(Struct, frozen=True, kw_only=True):
@@ -38,7 +40,7 @@ class MessageAccepted(Struct, frozen=True):
 class AppChange(Struct, frozen=True):
     """The body of `PUT /admin/v1/app`: what is given changes."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    name: AppName | None = None
     verify_identity: bool | None = None
 
 

@@ -1,5 +1,7 @@
 """`POST /v1/devices`, `POST|DELETE /v1/identity`, `GET /v1/config`."""
 
+from typing import TypeVar
+
 import msgspec
 
 from gateway.apps.model import App
@@ -19,6 +21,7 @@ from gateway.devices.store import Devices
 from gateway.edge import (
     JSON,
     Edge,
+    Headers,
     Receive,
     Scope,
     Send,
@@ -31,6 +34,9 @@ from gateway.eventlog import EventLog
 from gateway.inbox.store import Watch
 from gateway.journeys.store import Journeys
 from gateway.records import DeviceRegistered, ProfileLinked, Sender, marks_of_causes
+
+T = TypeVar("T")
+_Decoders = tuple[msgspec.json.Decoder[T], msgspec.msgpack.Decoder[T]]
 
 
 class DeviceApi:
@@ -59,10 +65,7 @@ class DeviceApi:
         headers = dict(scope["headers"])
         edge.registration(scope)
         app = edge.app(headers, "publishable")
-        as_json, as_msgpack = self._registration
-        body = await edge.read(receive, headers)
-        decoder = as_json if media_of(headers) is JSON else as_msgpack
-        registration = decode_body(decoder, body)
+        registration = await self._read(receive, headers, self._registration)
         old = headers.get(b"x-device-token")
         now = edge.clock.now_ms()
         if old is None:
@@ -91,10 +94,7 @@ class DeviceApi:
         edge = self._edge
         headers = dict(scope["headers"])
         claims = edge.device(headers)
-        as_json, as_msgpack = self._identification
-        body = await edge.read(receive, headers)
-        decoder = as_json if media_of(headers) is JSON else as_msgpack
-        wanted = decode_body(decoder, body)
+        wanted = await self._read(receive, headers, self._identification)
         app = self._app_of(claims)
         now = edge.clock.now_ms()
         if app.verify_identity:
@@ -170,6 +170,11 @@ class DeviceApi:
         )
         await self._watch.arrive(claims.app_id, claims.profile_id, claims.device_id)
 
+    async def _read(self, receive: Receive, headers: Headers, decoders: _Decoders[T]) -> T:
+        body = await self._edge.read(receive, headers)
+        as_json, as_msgpack = decoders
+        return decode_body(as_json if media_of(headers) is JSON else as_msgpack, body)
+
     async def _refuse_superseded(self, claims: Claims, target: str) -> None:
         """A device that moved on can't come back with an old token: that would undo a logout.
 
@@ -186,7 +191,7 @@ class DeviceApi:
         return Claims(app_id, device_id, profile_id, now, expires_at, known)
 
     async def _answer_identified(
-        self, send: Send, claims: Claims, now: int, headers: dict[bytes, bytes]
+        self, send: Send, claims: Claims, now: int, headers: Headers
     ) -> None:
         media = accepted_media(headers)
         token = self._edge.apps.tokens.mint(claims)
@@ -203,5 +208,6 @@ class DeviceApi:
         return new_config(
             settings.batch_events_max,
             settings.body_bytes_max,
+            settings.hold_s_max,
             self._journeys.trigger_events(app_id),
         )

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.errors import Problem
+from gateway.records import UserId
 
 Platform = Literal[
     "ios",
@@ -25,8 +26,8 @@ Platform = Literal[
 FormFactor = Literal["phone", "tablet", "tv", "desktop"]
 Text = Annotated[str, Meta(max_length=128)]
 Size = Annotated[int, Meta(ge=0, le=100_000)]
-UserId = Annotated[str, Meta(min_length=1, max_length=256)]
 
+_POLL_WAIT_S = 25
 _PROOF_AGE_MAX_S = 86_400
 _PROOF_LEEWAY_S = 30
 
@@ -117,7 +118,9 @@ class Identified(Struct, frozen=True):
     server_time: int
 
 
-def new_config(batch_events_max: int, batch_bytes_max: int, trigger_events: list[str]) -> Config:
+def new_config(
+    batch_events_max: int, batch_bytes_max: int, hold_s_max: float, trigger_events: list[str]
+) -> Config:
     """The configuration of an app's clients."""
     config = Config(
         etag="",
@@ -125,7 +128,7 @@ def new_config(batch_events_max: int, batch_bytes_max: int, trigger_events: list
         flush_interval_ms=30_000,
         batch_events_max=batch_events_max,
         batch_bytes_max=batch_bytes_max,
-        poll_wait_s=25,
+        poll_wait_s=min(_POLL_WAIT_S, int(hold_s_max)),  # longer ones would be refused
         poll_interval_ms=60_000,
         trigger_events=trigger_events,
     )

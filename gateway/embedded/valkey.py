@@ -5,7 +5,6 @@ holds a lock on its data folder and ends with the process that started it.
 """
 
 import errno
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -33,12 +32,8 @@ from valkey.exceptions import TimeoutError as ValkeyTimeoutError
 from valkey.exceptions import ValkeyError
 from valkey.retry import Retry
 
-from gateway.embedded.process import (
-    bound_command,
-    describe_status,
-    memory_bytes,
-    process_lives,
-)
+from gateway.embedded.lock import DataFolderLock
+from gateway.embedded.process import bound_command, describe_status, memory_bytes
 from gateway.errors import ZurufError
 
 SOCKET_NAME = "valkey.sock"
@@ -139,10 +134,6 @@ FREE_BYTES_MIN = 1024 * 1024
 
 class ValkeyFailed(ZurufError):
     """Valkey cannot run here; the text says why and what to do."""
-
-
-class DataFolderBusy(ValkeyFailed):
-    """Another server works on this data folder."""
 
 
 class EmbeddedValkey:
@@ -274,7 +265,7 @@ class EmbeddedValkey:
     ) -> None:
         self.stop()
 
-    def _spawn(self, binary: Path, lock: "DataFolderLock") -> subprocess.Popen[bytes]:
+    def _spawn(self, binary: Path, lock: DataFolderLock) -> subprocess.Popen[bytes]:
         socket = prepare_socket(self.data_dir)
         options = {**self._options, "unixsocket": _quoted(str(socket))}
         configuration = "".join(f"{name} {value}\n" for name, value in options.items())
@@ -337,72 +328,6 @@ class EmbeddedValkey:
             socket_timeout=1.0,
             retry=Retry(NoBackoff(), 0),
         )
-
-
-class DataFolderLock:
-    """`<data folder>/lock`, held by this process and by the Valkey it starts.
-
-    Two servers on one folder would silently append to the same file, so the kernel's lock
-    decides, not the numbers in the file: those only tell people who it is.
-    """
-
-    def __init__(self, data_dir: Path, patience_s: float) -> None:
-        """Take the lock, or raise DataFolderBusy at once if its holder lives.
-
-        Waits only for the dying: a server whose supervisor was killed lets go within moments.
-        """
-        self._file = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + patience_s
-        while not self._try():
-            supervisor, server = read_holders(data_dir)
-            if process_lives(supervisor) or time.monotonic() > deadline:
-                os.close(self._file)
-                raise DataFolderBusy(_describe_holders(data_dir, supervisor, server))
-            time.sleep(TICK_S)
-
-    def name_holders(self, supervisor: int, server: int) -> None:
-        """Write who it is."""
-        text = f"{supervisor}\n{server}\n".encode()
-        os.pwrite(self._file, text, 0)
-        os.ftruncate(self._file, len(text))
-
-    def fileno(self) -> int:
-        """The descriptor that carries the lock."""
-        return self._file
-
-    def release(self) -> None:
-        """Let go. The file stays: removing it would let two servers lock two files."""
-        os.close(self._file)
-
-    def _try(self) -> bool:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-
-def read_holders(data_dir: Path) -> tuple[int, int]:
-    """Who took the lock last: supervisor and server; zeros if unknown."""
-    with suppress(OSError, ValueError):
-        supervisor, server = (data_dir / "lock").read_text().split()
-        return int(supervisor), int(server)
-    return 0, 0
-
-
-def folder_is_locked(data_dir: Path) -> bool:
-    """Whether a server works on the data folder now."""
-    try:
-        file = os.open(data_dir / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False
 
 
 def find_binary() -> Path:
@@ -470,21 +395,6 @@ def remove_socket(data_dir: Path) -> None:
         if link.is_symlink():
             link.unlink()
             path.parent.rmdir()
-
-
-def _describe_holders(data_dir: Path, supervisor: int, server: int) -> str:
-    if process_lives(supervisor):
-        return (
-            f"Zuruf already runs on {data_dir} (process {supervisor}). Stop it first: "
-            f"kill {supervisor}; or choose another folder: zuruf up --data-dir …"
-        )
-    if process_lives(server):
-        return (
-            f"Process {server}, a Valkey left by an earlier start, still works on {data_dir}. "
-            f"Stop it first: kill {server}"
-        )
-    lock = shlex.quote(str(data_dir / "lock"))
-    return f"An unknown process holds {lock}. Find and stop it: fuser -v {lock}"
 
 
 def _rotate(log: Path) -> None:

@@ -160,8 +160,7 @@ class InboxApi:
 
     async def _start_stream(self, send: Send) -> None:
         headers = [
-            (b"x-zuruf", b"1"),
-            (b"x-server-time", b"%d" % self._edge.clock.now_ms()),
+            *self._edge.own_headers(),
             (b"content-type", b"text/event-stream"),
             (b"cache-control", b"no-store"),
             # nginx would collect the stream otherwise.

@@ -17,7 +17,7 @@ from gateway.inbox.model import (
     read_shelf,
 )
 from gateway.settings import Settings
-from gateway.valkey import Subscription, Valkey, Word
+from gateway.valkey import Subscription, Valkey, Word, pairs
 
 _KNOWN_MAX = 100_000
 
@@ -94,8 +94,7 @@ class Watch:
         finally:
             undisturbed = mark in self._reading.get(key, ())
             self._unmark(key, mark)
-        assert isinstance(reply, list)
-        shelf = read_shelf(dict(zip(reply[::2], reply[1::2], strict=True)))  # type: ignore[arg-type]
+        shelf = read_shelf(dict(pairs(reply)))
         if undisturbed and self._subscription.complete:
             if len(self._known) >= _KNOWN_MAX:
                 self._known.pop(next(iter(self._known)))

@@ -13,9 +13,11 @@ from gateway.records import (
     NAME_CHARS_MAX,
     VALUE_BYTES_MAX,
     Event,
+    HexId,
     Id,
     Marks,
     Time,
+    UserId,
     marks_of,
 )
 
@@ -58,8 +60,8 @@ class Batch(Envelope, Generic[E], frozen=True, kw_only=True):
 class AddressedEvent(Event, frozen=True, omit_defaults=True, gc=False):
     """An event that a server tells about one of its users."""
 
-    user_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    profile_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$", max_length=32)] | None = None
+    user_id: UserId | None = None
+    profile_id: HexId | None = None
 
     def __post_init__(self) -> None:
         if self.user_id is None and self.profile_id is None:

@@ -15,7 +15,6 @@ from gateway.journeys.rule import (
     Rule,
     compile_rules,
     explain,
-    fits,
     look_up,
     parse,
     properties_of,
@@ -33,7 +32,7 @@ Gate = Literal["where", "max_age", "limit", "cooldown", "inbox"]
 # -- definitions ------------------------------------------------------------------------------
 
 
-class Entry(Struct, frozen=True, omit_defaults=True):
+class Trigger(Struct, frozen=True, omit_defaults=True):
     """What starts a journey: an event of this name whose properties fit the rule."""
 
     event: Name
@@ -61,7 +60,7 @@ class Draft(Struct, frozen=True):
     """A journey as a marketer writes it."""
 
     name: Annotated[str, Meta(min_length=1, max_length=200)]
-    entry: Entry
+    entry: Trigger
     message: MessageTemplate
     limits: Limits = Limits()
     status: Status = "live"
@@ -292,10 +291,9 @@ def misses(standings: Standings, live: LiveJourneys, app_id: str) -> list[Decisi
         )
         for name, candidates in standings.candidates.items()
         if (starters := live.get((app_id, name))) is not None
-        for journey in starters.journeys
         for candidate in candidates
+        for fitting in [set(starters.match(candidate.props))]
+        for place, journey in enumerate(starters.journeys)
         # Before it was saved, the journey had another rule, or none.
-        if journey.where is not None
-        and journey.updated_at <= candidate.at
-        and not fits(journey.where, candidate.props)
+        if place not in fitting and journey.where is not None and journey.updated_at <= candidate.at
     ]

@@ -157,9 +157,9 @@ def explain(rule: Rule, props: Props) -> str:
     """The comparison that made the rule false on these properties, with what was there."""
     match rule:
         case AllOf(rules):
-            return next(
-                (explain(part, props) for part in rules if not fits(part, props)), "the rule holds"
-            )
+            fitting = set(compile_rules(rules)(props))
+            failed = (part for place, part in enumerate(rules) if place not in fitting)
+            return next((explain(part, props) for part in failed), "the rule holds")
         case AnyOf(rules):
             return "none of: " + "; ".join(explain(part, props) for part in rules)
         case Not():
@@ -169,11 +169,6 @@ def explain(rule: Rule, props: Props) -> str:
             there = look_up(props, prop)
             found = "missing" if there is ABSENT else msgspec.json.encode(there).decode()
             return f"{prop} {op}{wanted}, was {found[:200]}"
-
-
-def fits(rule: Rule, props: Props) -> bool:
-    """Whether one rule fits; for many on the way of events, see compile_rules."""
-    return bool(compile_rules([rule])(props))
 
 
 ABSENT: Final[Any] = object()

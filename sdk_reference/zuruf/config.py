@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
 from zuruf.errors import ConfigError
@@ -24,9 +24,9 @@ FormFactor = Literal["phone", "tablet", "tv", "desktop"]
 Stream = Literal["auto", "long_poll", "poll", "off"]
 CallbackExecutor = Executor | Callable[[Callable[[], None]], object]
 
-PLATFORMS = frozenset(Platform.__args__)  # type: ignore[attr-defined]
-FORM_FACTORS = frozenset(FormFactor.__args__)  # type: ignore[attr-defined]
-STREAMS = frozenset(Stream.__args__)  # type: ignore[attr-defined]
+PLATFORMS: frozenset[str] = frozenset(get_args(Platform))
+FORM_FACTORS: frozenset[str] = frozenset(get_args(FormFactor))
+STREAMS: frozenset[str] = frozenset(get_args(Stream))
 
 
 class Random(Protocol):
@@ -72,7 +72,7 @@ class Config:
     takes a function and runs it (Kivy: `lambda run: Clock.schedule_once(lambda dt: run())`). Without
     one they run on a thread of the SDK.
 
-    `debug=True` lets mistakes raise where they are made, and logs every step.
+    `debug=True` lets mistakes raise where they are made.
     """
 
     endpoint: str
@@ -107,19 +107,18 @@ class Config:
         object.__setattr__(self, "storage_dir", Path(self.storage_dir))
         parts = urlsplit(self.endpoint)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            message = f"endpoint must be an http or https address, not {self.endpoint!r}"
-            raise ConfigError(message)
+            raise ConfigError(f"endpoint must be an http or https address, not {self.endpoint!r}")
         if not self.publishable_key:
-            message = "publishable_key is missing: the gateway prints it when it creates the app"
-            raise ConfigError(message)
+            raise ConfigError(
+                "publishable_key is missing: the gateway prints it when it creates the app"
+            )
         for name, allowed in (
             ("platform", PLATFORMS),
             ("form_factor", FORM_FACTORS),
             ("stream", STREAMS),
         ):
             if getattr(self, name) not in allowed:
-                message = f"{name} must be one of {', '.join(sorted(allowed))}"
-                raise ConfigError(message)
+                raise ConfigError(f"{name} must be one of {', '.join(sorted(allowed))}")
         for name in (
             "flush_at",
             "flush_interval_s",
@@ -133,5 +132,4 @@ class Config:
             "poll_wait_s",
         ):
             if getattr(self, name) <= 0:
-                message = f"{name} must be more than 0"
-                raise ConfigError(message)
+                raise ConfigError(f"{name} must be more than 0")

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gateway.app import install_secret
 from gateway.apps.model import (
     KEYS_MAX,
     accepts_key,
@@ -13,6 +12,7 @@ from gateway.apps.model import (
     rotate_token_key,
 )
 from gateway.errors import Problem, SettingError
+from gateway.install import install_secret
 from gateway.settings import Settings
 from tests.builders import NOW
 from tests.clients import Gateway, Phone, SettableClock, Shop, code_of, eventually

@@ -133,6 +133,16 @@ async def test_etag_is_compared_as_http_has_it(phone: Phone) -> None:
         assert answer.status_code == 304, header
 
 
+async def test_devices_are_not_told_to_wait_longer_than_a_poll_may(
+    start_gateway: StartGateway,
+) -> None:
+    shop = await (await start_gateway(hold_s_max=10.0)).new_shop()
+    phone = await shop.new_phone()
+    wait_s = phone.registered["config"]["poll_wait_s"]
+    assert wait_s == 10
+    assert code_of(await phone.poll(wait=wait_s + 1)) == "400 invalid_query"
+
+
 async def test_only_live_journeys_of_the_app_are_in_its_configuration(
     gateway: Gateway, shop: Shop, phone: Phone
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 import valkey
 
 import gateway
+from gateway.embedded.lock import folder_is_locked, read_holders
 from gateway.embedded.process import process_lives
 from gateway.embedded.supervisor import (
     ECHO_S,
@@ -22,7 +23,7 @@ from gateway.embedded.supervisor import (
     roles_of,
     settings_environment,
 )
-from gateway.embedded.valkey import EmbeddedValkey, folder_is_locked, read_holders
+from gateway.embedded.valkey import EmbeddedValkey
 from gateway.settings import Settings, read_settings
 from tests.embedded.waiting import eventually
 

@@ -11,14 +11,12 @@ import pytest
 import valkey
 
 import gateway
+from gateway.embedded.lock import DataFolderBusy, folder_is_locked, read_holders
 from gateway.embedded.process import process_lives
 from gateway.embedded.valkey import (
-    DataFolderBusy,
     EmbeddedValkey,
     ValkeyFailed,
     find_binary,
-    folder_is_locked,
-    read_holders,
     socket_path,
 )
 from tests.embedded.waiting import eventually

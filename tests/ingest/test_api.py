@@ -155,6 +155,12 @@ async def test_no_event_is_placed_later_than_its_arrival(
     assert (await shop.profile(phone.profile_id))["last_seen"] == clock.at
 
 
+async def test_no_event_is_placed_before_1970(worker: None, shop: Shop, phone: Phone) -> None:
+    await phone.upload(an_event(ts=0), sent_at=4_102_444_800_000)
+    await phone.upload(an_event(ts=1), clock={"offset_ms": -(10**13), "rtt_ms": 0})
+    assert (await shop.profile(phone.profile_id))["first_seen"] >= 0
+
+
 async def test_what_the_client_dropped_is_counted(gateway: Gateway, phone: Phone) -> None:
     report = [{"reason": "queue_overflow", "quantity": 3}, {"reason": "too_old", "quantity": 1}]
     await phone.upload(an_event(), client_report=report)
