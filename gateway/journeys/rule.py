@@ -149,7 +149,9 @@ def compile_rules(rules: Sequence[Rule | None]) -> Matcher:
     )
     scope = source.constants
     exec(compile(text, "<rules>", "exec"), scope)  # noqa: S102 - made of our own templates only
-    matcher: Matcher = scope["match"]
+    # Taken out, or scope and function would hold each other: every change of a journey compiles anew, and
+    # the collector, which runs rarely here, would let hundreds of megabytes pile up.
+    matcher: Matcher = scope.pop("match")
     return matcher
 
 

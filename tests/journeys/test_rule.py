@@ -1,3 +1,5 @@
+import gc
+import weakref
 from typing import Any
 
 import msgspec
@@ -274,3 +276,14 @@ def test_number_beyond_what_events_can_hold_is_refused(value: int) -> None:
 def test_no_bytes_break_the_parser(raw: bytes) -> None:
     with pytest.raises(Problem):
         parse(raw)
+
+
+def test_compiled_rules_are_freed_without_the_collector() -> None:
+    match = compile_rules([a_rule(a_leaf("amount", "gte", 100))])
+    freed = weakref.ref(match)
+    gc.disable()
+    try:
+        del match
+        assert freed() is None
+    finally:
+        gc.enable()
