@@ -36,6 +36,8 @@ from gateway.journeys.store import Journeys
 from gateway.records import DeviceRegistered, ProfileLinked, Sender, marks_of_causes
 
 T = TypeVar("T")
+_BIND_TRIES = 8
+_SUPERSEDED = "use the newer token of this device"
 _Decoders = tuple[msgspec.json.Decoder[T], msgspec.msgpack.Decoder[T]]
 
 
@@ -69,14 +71,12 @@ class DeviceApi:
         old = headers.get(b"x-device-token")
         now = edge.clock.now_ms()
         if old is None:
-            claims = self._claims(app.id, new_id(), new_id(), now, known=False)
+            before = self._claims(app.id, new_id(), new_id(), now, known=False)
         else:
             before = edge.refreshed_device(old, app)
-            claims = self._claims(
-                app.id, before.device_id, before.profile_id, now, known=before.is_known
-            )
-            await self._refuse_superseded(before, claims.profile_id)
-        await self._settle(claims, registration, None)
+            await self._refuse_superseded(before, before.profile_id)
+        claims = await self._bind(before, before.profile_id, registration, known=before.is_known)
+        await self._tell(claims, registration, None)
         edge.metrics.counts.devices_registered += 1
         media = accepted_media(headers)
         answer = Registered(
@@ -101,25 +101,19 @@ class DeviceApi:
             secret = edge.apps.identity_secret(app)
             check_proof(wanted.proof, secret, app.id, wanted.user_id, now / 1000)
         known = edge.apps.known_profile_id(app.id, wanted.user_id)
-        await self._refuse_superseded(claims, known)
-        moved = self._claims(app.id, claims.device_id, known, now, known=True)
-        if known != claims.profile_id:
-            await self._move(claims, moved, wanted.user_id)
-        await self._answer_identified(send, moved, now, headers)
+        moved = await self._move(claims, known, wanted.user_id)
+        await self._answer_identified(send, moved, headers)
 
     async def forget(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """`DELETE /v1/identity`"""
         edge = self._edge
         headers = dict(scope["headers"])
         claims = edge.device(headers)
-        now = edge.clock.now_ms()
         fresh = edge.apps.next_profile_id(
             claims.app_id, claims.device_id, claims.profile_id, claims.issued_at
         )
-        await self._refuse_superseded(claims, fresh)
-        moved = self._claims(claims.app_id, claims.device_id, fresh, now, known=False)
-        await self._move(claims, moved, None)
-        await self._answer_identified(send, moved, now, headers)
+        moved = await self._move(claims, fresh, None)
+        await self._answer_identified(send, moved, headers)
 
     async def config(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """`GET /v1/config`"""
@@ -136,29 +130,52 @@ class DeviceApi:
 
     # -- moving a device ----------------------------------------------------------------------
 
-    async def _move(self, before: Claims, after: Claims, user_id: str | None) -> None:
-        """Bind a device to another profile. Repeating it, after a crash or a lost answer, is harmless."""
-        device = await self._devices.get(before.app_id, before.device_id)
+    async def _move(self, before: Claims, target: str, user_id: str | None) -> Claims:
+        """Bind a device to a profile. Repeating it, after a crash or a lost answer, is harmless."""
+        device = await self._refuse_superseded(before, target)
         if device is None:
             raise Problem("token_expired", "the device is not known any more: register again")
-        await self._settle(after, device.registration, user_id)
-        if user_id is not None and not before.is_known:
-            sender = Sender(before.app_id, before.profile_id, before.device_id)
-            await self._log.append(
-                ProfileLinked(sender, after.issued_at, after.profile_id, user_id),
-                marks_of_causes("link", before.profile_id, after.profile_id),
-            )
-        await self._watch.depart(before.app_id, before.profile_id, before.device_id)
+        app_id, device_id, old = before.app_id, before.device_id, before.profile_id
+        if target != old:
+            # First of all, and again below: a store that is full refuses what comes in between.
+            await self._watch.depart(app_id, old, device_id, before.issued_at + 1)
+        registration = device.registration
+        after = await self._bind(before, target, registration, known=user_id is not None)
+        await self._tell(after, registration, user_id)
+        if target != old:
+            if user_id is not None and not before.is_known:
+                sender = Sender(app_id, old, device_id)
+                await self._log.append(
+                    ProfileLinked(sender, after.issued_at, target, user_id),
+                    marks_of_causes("link", old, target),
+                )
+            # A token that was refreshed meanwhile is older than the one we hand out.
+            await self._watch.depart(app_id, old, device_id, after.issued_at)
+        return after
 
-    async def _settle(
-        self, claims: Claims, registration: Registration, user_id: str | None
-    ) -> None:
-        """Store that this device is with this profile now, and tell the profile."""
+    async def _bind(
+        self, before: Claims, target: str, registration: Registration, *, known: bool
+    ) -> Claims:
+        """Store whose a device is now; the claims of its next token, later than all it was given before.
+
+        Several requests of one device may come at once: each stores only over what it has read.
+        """
+        app_id, device_id = before.app_id, before.device_id
+        for _ in range(_BIND_TRIES):
+            device, packed = await self._devices.look_up(app_id, device_id)
+            _refuse_moved(device, before, target)
+            now = self._edge.clock.now_ms()
+            if device is not None:
+                now = max(now, device.issued_at + 1)
+            if await self._devices.save(
+                app_id, Device(device_id, target, registration, now), packed
+            ):
+                return self._claims(app_id, device_id, target, now, known=known)
+        raise Problem("overloaded", "too many requests of this device at once")
+
+    async def _tell(self, claims: Claims, registration: Registration, user_id: str | None) -> None:
+        """Tell the profile that this device is with it now."""
         sender = Sender(claims.app_id, claims.profile_id, claims.device_id, user_id)
-        await self._devices.save(
-            claims.app_id,
-            Device(claims.device_id, claims.profile_id, registration, claims.issued_at),
-        )
         await self._log.append(
             DeviceRegistered(
                 sender,
@@ -168,21 +185,26 @@ class DeviceApi:
             ),
             marks_of_causes("device", claims.profile_id, claims.issued_at),
         )
-        await self._watch.arrive(claims.app_id, claims.profile_id, claims.device_id)
 
     async def _read(self, receive: Receive, headers: Headers, decoders: _Decoders[T]) -> T:
         body = await self._edge.read(receive, headers)
         as_json, as_msgpack = decoders
         return decode_body(as_json if media_of(headers) is JSON else as_msgpack, body)
 
-    async def _refuse_superseded(self, claims: Claims, target: str) -> None:
-        """A device that moved on can't come back with an old token: that would undo a logout.
+    async def _refuse_superseded(self, claims: Claims, target: str) -> Device | None:
+        """The device as it is stored, if this token may still move it.
+
+        A device that moved on can't come back with an old token: that would undo a logout.
 
         A repeat of the very move that it made, because the answer was lost, goes through.
         """
         device = await self._devices.get(claims.app_id, claims.device_id)
-        if device is not None and device.profile_id not in {claims.profile_id, target}:
-            raise Problem("token_superseded", "use the newer token of this device")
+        _refuse_moved(device, claims, target)
+        if device is None or device.profile_id == claims.profile_id:
+            shelf = await self._watch.shelf(claims.app_id, claims.profile_id)
+            if shelf.refuses(claims.device_id, claims.issued_at):
+                raise Problem("token_superseded", _SUPERSEDED)
+        return device
 
     def _claims(
         self, app_id: str, device_id: str, profile_id: str, now: int, *, known: bool
@@ -190,11 +212,10 @@ class DeviceApi:
         expires_at = now + self._edge.settings.token_ttl_s * 1000
         return Claims(app_id, device_id, profile_id, now, expires_at, known)
 
-    async def _answer_identified(
-        self, send: Send, claims: Claims, now: int, headers: Headers
-    ) -> None:
+    async def _answer_identified(self, send: Send, claims: Claims, headers: Headers) -> None:
         media = accepted_media(headers)
         token = self._edge.apps.tokens.mint(claims)
+        now = self._edge.clock.now_ms()
         answer = Identified(claims.profile_id, token, claims.expires_at, now)
         await self._edge.answer(send, 200, media.encode(answer), media.name)
 
@@ -211,3 +232,8 @@ class DeviceApi:
             settings.hold_s_max,
             self._journeys.trigger_events(app_id),
         )
+
+
+def _refuse_moved(device: Device | None, claims: Claims, target: str) -> None:
+    if device is not None and device.profile_id not in {claims.profile_id, target}:
+        raise Problem("token_superseded", _SUPERSEDED)

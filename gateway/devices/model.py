@@ -70,12 +70,15 @@ class Registration(Struct, frozen=True):
 
 
 class Device(Struct, frozen=True):
-    """A device as it is stored. `profile_id`: whose it is now."""
+    """A device as it is stored.
+
+    `profile_id`: whose it is now; `issued_at`: when its newest token was issued, later than all before, ms.
+    """
 
     id: str
     profile_id: str
     registration: Registration
-    updated_at: int
+    issued_at: int
 
 
 class Identification(Struct, frozen=True):

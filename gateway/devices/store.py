@@ -21,13 +21,22 @@ class Devices:
 
     async def get(self, app_id: str, device_id: str) -> Device | None:
         """A device of this app, None when there is none."""
-        packed = await self._valkey.call("GET", self._key(app_id, device_id))
-        return _decode(packed) if isinstance(packed, bytes) else None
+        return (await self.look_up(app_id, device_id))[0]
 
-    async def save(self, app_id: str, device: Device) -> None:
-        """Store a device for as long as a token of it can be used."""
+    async def look_up(self, app_id: str, device_id: str) -> tuple[Device | None, bytes]:
+        """As `get`, with what `save` needs to replace it."""
+        packed = await self._valkey.call("GET", self._key(app_id, device_id))
+        return (_decode(packed), packed) if isinstance(packed, bytes) else (None, b"")
+
+    async def save(self, app_id: str, device: Device, replacing: bytes) -> bool:
+        """Store a device for as long as a token of it can be used.
+
+        False when it is not what it was when the caller looked it up: then nothing was stored.
+        """
+        condition = ("IFEQ", replacing) if replacing else ("NX",)
         key = self._key(app_id, device.id)
-        await self._valkey.call("SET", key, _encode(device), "EX", self._ttl_s)
+        saved = await self._valkey.call("SET", key, _encode(device), *condition, "EX", self._ttl_s)
+        return saved is not None
 
     def _key(self, app_id: str, device_id: str) -> str:
         return keyspace.device(

@@ -44,7 +44,7 @@ class InboxApi:
         known = self._watch.known(claims.app_id, claims.profile_id)
         if known is not None and not wait_s and not known.has_news_for(after):
             # The common poll, answered from memory.
-            if claims.device_id in known.gone:
+            if known.refuses(claims.device_id, claims.issued_at):
                 raise Problem("token_superseded", _SUPERSEDED)
             await edge.answer(send, 204)
             return
@@ -78,7 +78,7 @@ class InboxApi:
         try:
             known = self._watch.known(claims.app_id, claims.profile_id)
             page = None
-            if known is None or known.has_news_for(after) or claims.device_id in known.gone:
+            if known is None or known.has_news_for(after) or known.gone:
                 page = await self._read(claims, after)
             rechecked = False
             while not page:
@@ -98,7 +98,7 @@ class InboxApi:
             waiting.leave()
 
     async def _read(self, claims: Claims, after: str) -> Page:
-        page = await self._watch.page(claims.app_id, claims.profile_id, claims.device_id, after)
+        page = await self._watch.page(claims, after)
         if page is None:
             raise Problem("token_superseded", _SUPERSEDED)
         return page

@@ -193,14 +193,18 @@ def _remove(changes: Changes, message_id: str) -> None:
 
 
 class Shelf(Struct, frozen=True):
-    """The hash of a profile, read. `gone`: devices that moved to another profile."""
+    """The hash of a profile, read. `gone`: devices that moved away; their tokens from before are refused."""
 
     version: int
     floor: int
     messages: dict[str, Shelved]
     withdrawn: dict[str, int]
     shown_by: dict[str, frozenset[str]]
-    gone: frozenset[str]
+    gone: dict[str, int]
+
+    def refuses(self, device_id: str, issued_at: int) -> bool:
+        """Whether a token of this device is from before it moved to another profile."""
+        return issued_at < self.gone.get(device_id, 0)
 
 
 class Page(Struct, frozen=True):
@@ -215,7 +219,7 @@ class Page(Struct, frozen=True):
         return bool(self.messages or self.withdrawn or self.reset)
 
 
-_NOBODY: frozenset[str] = frozenset()
+_NOBODY: dict[str, int] = {}
 encode_shelved = msgspec.msgpack.Encoder().encode
 _decode_shelved = msgspec.msgpack.Decoder(Shelved).decode
 
@@ -225,7 +229,7 @@ def read_shelf(fields: dict[bytes, bytes]) -> Shelf:
     messages: dict[str, Shelved] = {}
     withdrawn: dict[str, int] = {}
     shown_by: dict[str, frozenset[str]] = {}
-    gone: set[str] = set()
+    gone: dict[str, int] = {}
     for name, value in fields.items():
         kind, _, rest = name.decode().partition(":")
         match kind:
@@ -236,14 +240,14 @@ def read_shelf(fields: dict[bytes, bytes]) -> Shelf:
             case "s":
                 shown_by[rest] = frozenset(value.decode().split(","))
             case "gone":
-                gone.add(rest)
+                gone[rest] = int(value)
     return Shelf(
         int(fields.get(b"v", 0)),
         int(fields.get(b"floor", 0)),
         messages,
         withdrawn,
         shown_by,
-        frozenset(gone) if gone else _NOBODY,
+        gone or _NOBODY,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Protocol
 
 import msgspec
 
@@ -32,12 +33,29 @@ class Known(msgspec.Struct, frozen=True):
     """What this process knows of an inbox without asking."""
 
     cursor: str
-    gone: frozenset[str]
+    gone: dict[str, int]
     is_empty: bool
+
+    def refuses(self, device_id: str, issued_at: int) -> bool:
+        """As Shelf.refuses."""
+        return issued_at < self.gone.get(device_id, 0)
 
     def has_news_for(self, after: str) -> bool:
         """Whether a device at the cursor `after` may be missing something."""
         return after != self.cursor and not (self.is_empty and not after)
+
+
+class Reader(Protocol):
+    """Who reads: what a device token says."""
+
+    @property
+    def app_id(self) -> str: ...
+    @property
+    def profile_id(self) -> str: ...
+    @property
+    def device_id(self) -> str: ...
+    @property
+    def issued_at(self) -> int: ...
 
 
 class Watch:
@@ -52,6 +70,7 @@ class Watch:
         self._clock = clock
         self._partitions = settings.partitions
         self._ttl_ms = settings.inbox_ttl_s * 1000
+        self._token_life_ms = settings.token_ttl_s * 1000
         self._known: dict[str, Known] = {}
         self._reading: dict[str, set[object]] = {}
         self._waiters: dict[str, set[Waiting]] = {}
@@ -72,12 +91,13 @@ class Watch:
         """What is known of an inbox without I/O."""
         return self._known.get(f"{app_id}:{profile_id}")
 
-    async def page(self, app_id: str, profile_id: str, device_id: str, after: str) -> Page | None:
-        """What is new to a device; None when it has moved to another profile."""
-        shelf = await self.shelf(app_id, profile_id)
-        if device_id in shelf.gone:
+    async def page(self, reader: Reader, after: str) -> Page | None:
+        """What is new to a device; None when its token is from before it moved to another profile."""
+        shelf = await self.shelf(reader.app_id, reader.profile_id)
+        if shelf.refuses(reader.device_id, reader.issued_at):
             return None
-        return page_for(shelf, profile_id, device_id, after, self._clock.now_ms())
+        now = self._clock.now_ms()
+        return page_for(shelf, reader.profile_id, reader.device_id, after, now)
 
     async def shelf(self, app_id: str, profile_id: str) -> Shelf:
         """The inbox as it is in Valkey now."""
@@ -108,8 +128,8 @@ class Watch:
         shelf = await self.shelf(app_id, profile_id)
         return [encode_shelved(shelved) for shelved in shelf.messages.values()]
 
-    async def depart(self, app_id: str, profile_id: str, device_id: str) -> None:
-        """From now on this device reads nothing of this profile."""
+    async def depart(self, app_id: str, profile_id: str, device_id: str, before: int) -> None:
+        """From now on tokens of this device issued before this time (ms) read nothing of this profile."""
         partition = keyspace.partition_of(profile_id, self._partitions)
         await self._valkey.call(
             "FCALL",
@@ -117,22 +137,14 @@ class Watch:
             1,
             keyspace.inbox(partition, app_id, profile_id),
             device_id,
+            before,
+            self._clock.now_ms() - self._token_life_ms,
             self._ttl_ms,
             keyspace.wake_channel(partition),
             _encode_wakes([f"{app_id}:{profile_id}"]),
         )
         # The announcement comes on another connection, maybe later than the answer to the device.
         self._on_change(f"{app_id}:{profile_id}")
-
-    async def arrive(self, app_id: str, profile_id: str, device_id: str) -> None:
-        """The device is with this profile (again)."""
-        partition = keyspace.partition_of(profile_id, self._partitions)
-        key = keyspace.inbox(partition, app_id, profile_id)
-        removed = await self._valkey.call("HDEL", key, f"gone:{device_id}")
-        if removed:
-            wakes = _encode_wakes([f"{app_id}:{profile_id}"])
-            await self._valkey.call("SPUBLISH", keyspace.wake_channel(partition), wakes)
-            self._on_change(f"{app_id}:{profile_id}")
 
     def wait(self, app_id: str, profile_id: str) -> "Waiting":
         """Wait for the next change of an inbox; register before reading it."""

@@ -1,3 +1,4 @@
+import asyncio
 from typing import Any
 
 import msgspec
@@ -451,3 +452,32 @@ async def test_logout_on_one_edge_holds_on_the_others(
         return codes == {"401 token_superseded"}
 
     await eventually(is_refused, within_s=1)
+
+
+async def test_token_refresh_that_meets_a_logout_never_undoes_it(shop: Shop) -> None:
+    """Both read the device as it was; whichever stores second must notice."""
+    for _ in range(20):
+        phone = await shop.new_phone()
+        await phone.login("u1")
+        old = phone.token
+        refresh, logout = await asyncio.gather(
+            shop.register(None, **{"X-Device-Token": old}), phone.ask("DELETE", "/v1/identity")
+        )
+        assert code_of(logout) == "200"
+        tokens = [old]
+        if refresh.status_code == 201:
+            tokens.append(refresh.json()["token"])
+        else:
+            assert code_of(refresh) == "401 token_superseded"
+        for token in tokens:
+            assert code_of(await phone.poll(token=token)) == "401 token_superseded"
+
+
+async def test_old_token_stays_dead_after_the_same_person_logs_in_again(phone: Phone) -> None:
+    await phone.login("u1")
+    old = await phone.logout()
+    await phone.login("u1")
+    assert code_of(await phone.poll()) == "204"
+    assert code_of(await phone.poll(token=old)) == "401 token_superseded"
+    logout = await phone.ask("DELETE", "/v1/identity", token=old)
+    assert code_of(logout) == "401 token_superseded"
