@@ -14,6 +14,7 @@ PREFIX = "ZURUF_"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+Processes = Annotated[int, Meta(ge=1, le=256)]
 Bytes = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 Rate = Annotated[float, Meta(gt=0, le=1e9)]
@@ -32,7 +33,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: Annotated[Port, _describe("port of the device API")] = 8080
     console_port: Annotated[Port, _describe("port of the console; 0: port + 1")] = 0
     valkey_url: Annotated[
-        str, _describe("an own Valkey (`unix:///…` or `valkey://host:port`); empty: embedded")
+        str,
+        Meta(pattern=r"^((unix|valkeys?|rediss?)://.+)?\Z"),
+        _describe("an own Valkey (`unix:///…` or `valkey://host:port`); empty: embedded"),
     ] = ""
     store_bytes_max: Annotated[
         Bytes, _describe("memory of the embedded Valkey; above it uploads get 503, nothing is lost")
@@ -40,8 +43,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     secret: Annotated[
         str, _describe("install secret that token keys derive from; empty: kept in the data folder")
     ] = ""
-    edges: Annotated[Count, _describe("edge processes")] = 2
-    workers: Annotated[Count, _describe("worker processes")] = 1
+    edges: Annotated[Processes, _describe("edge processes")] = 2
+    workers: Annotated[Processes, _describe("worker processes")] = 1
     partitions: Annotated[
         int, Meta(ge=1, le=1024), _describe("partitions; fixed when the data folder is created")
     ] = 64

@@ -30,7 +30,7 @@ from gateway.devices.store import Devices
 from gateway.edge import Edge
 from gateway.errors import Problem
 from gateway.eventlog import EventLog
-from gateway.inbox.model import Message
+from gateway.inbox.model import Message, encode_content
 from gateway.inbox.store import Watch
 from gateway.ingest.api import Ingest
 from gateway.ingest.model import UploadAnswer
@@ -203,7 +203,7 @@ class MessageRoutes(Controller):
             data.priority,
             data.ttl_s,
             data.display.once_per,
-            msgspec.json.encode(data.content),
+            encode_content(data.content),
         )
         await console.log.append(record, marks_of_causes("send", message_id), source=profile_id)
         return MessageAccepted(message_id)

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from gateway.errors import Problem
 from gateway.records import OncePer
 
 WITHDRAWN_REMEMBERED = 50
+CONTENT_BYTES_MAX = 32 * 1024
 
 Layout = Literal["banner", "slideup", "modal", "fullscreen", "inline", "survey", "chat"]
 Text = Annotated[str, Meta(max_length=4096)]
@@ -27,15 +29,18 @@ class Dismiss(Struct, frozen=True, tag="dismiss"):
 
 
 class DeepLink(Struct, frozen=True, tag="deep_link"):
-    """Open a place inside the app."""
+    """Open a place inside the app. Schemes that can run code or read files are refused."""
 
-    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    url: Annotated[
+        str,
+        Meta(pattern=r"^(?!(?i:javascript|vbscript|data|file|blob|intent):)\S+\Z", max_length=2048),
+    ]
 
 
 class OpenUrl(Struct, frozen=True, tag="open_url"):
     """Open a web page; only http and https, because other schemes can run code on a device."""
 
-    url: Annotated[str, Meta(pattern="^https?://", max_length=2048)]
+    url: Annotated[str, Meta(pattern=r"^https?://\S+\Z", max_length=2048)]
 
 
 class SendEvent(Struct, frozen=True, tag="event"):
@@ -59,9 +64,17 @@ class Content(Struct, frozen=True):
     layout: Layout
     title: Text = ""
     body: Text = ""
-    image: Annotated[str, Meta(pattern="^https://", max_length=2048)] | UnsetType = UNSET
+    image: Annotated[str, Meta(pattern=r"^https://\S+\Z", max_length=2048)] | UnsetType = UNSET
     buttons: Annotated[list[Button], Meta(max_length=8)] = []
     theme: dict[str, Any] | UnsetType = UNSET
+
+
+def encode_content(content: Content) -> bytes:
+    """Content as JSON. Raises Problem `invalid_body` when it is too large for devices to be handed."""
+    packed = msgspec.json.encode(content)
+    if len(packed) > CONTENT_BYTES_MAX:
+        raise Problem("invalid_body", f"content: at most {CONTENT_BYTES_MAX} bytes of JSON")
+    return packed
 
 
 class Display(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from gateway.inbox.model import Content, Display
+from gateway.inbox.model import Content, Display, encode_content
 from gateway.journeys.rule import (
     ABSENT,
     Matcher,
@@ -78,8 +78,9 @@ class Journey(Struct, frozen=True):
 
 
 def check(draft: Draft) -> Draft:
-    """The draft, if its rule can be understood. Raises Problem `invalid_rule`."""
+    """The draft, if it is good. Raises Problem `invalid_rule` or `invalid_body`."""
     _rule_of(draft)
+    encode_content(draft.message.content)
     return draft
 
 
@@ -115,18 +116,33 @@ LiveJourneys = dict[tuple[str, str], Starters]
 """(app id, event name) → what starts there."""
 
 
-def index_live(journeys: Iterable[Journey]) -> LiveJourneys:
-    """The live ones of all apps, by what starts them."""
-    found: dict[tuple[str, str], list[LiveJourney]] = {}
+def index_live(journeys: Iterable[Journey], before: LiveJourneys) -> LiveJourneys:
+    """The live ones of all apps, by what starts them.
+
+    What has not changed is taken from `before`: compiling the rules of all tenants for the change of one
+    would stop every process for a moment.
+    """
+    found: dict[tuple[str, str], list[Journey]] = {}
     for journey in journeys:
         if journey.draft.status == "live":
-            key = (journey.app_id, journey.draft.entry.event)
-            found.setdefault(key, []).append(_ready(journey))
-    return {key: _starters(live) for key, live in found.items()}
+            found.setdefault((journey.app_id, journey.draft.entry.event), []).append(journey)
+    return {
+        key: _unchanged(before.get(key), live) or _starters(live) for key, live in found.items()
+    }
 
 
-def _starters(journeys: list[LiveJourney]) -> Starters:
-    ordered = sorted(journeys, key=lambda journey: (-journey.message.priority, journey.id))
+def _unchanged(before: Starters | None, journeys: list[Journey]) -> Starters | None:
+    if before is None:
+        return None
+    versions = {journey.id: journey.version for journey in before.journeys}
+    same = versions == {journey.id: journey.version for journey in journeys}
+    return before if same else None
+
+
+def _starters(journeys: list[Journey]) -> Starters:
+    ordered = sorted(
+        map(_ready, journeys), key=lambda journey: (-journey.message.priority, journey.id)
+    )
     rules = [journey.where for journey in ordered]
     props = set().union(*(properties_of(rule) for rule in rules if rule is not None))
     return Starters(tuple(ordered), compile_rules(rules), tuple(sorted(props)))
@@ -141,7 +157,7 @@ def _ready(journey: Journey) -> LiveJourney:
         _rule_of(draft),
         draft.limits,
         draft.message,
-        msgspec.json.encode(draft.message.content),
+        encode_content(draft.message.content),
     )
 
 
@@ -224,20 +240,27 @@ def remember(
     standings: Standings, name: str, starters: Starters, events: list[Event], now: int
 ) -> None:
     """Keep the last events of a name, as far as rules look at them."""
-    fresh = [
-        Candidate(
-            event.id,
-            now,
-            {
-                prop: value
-                for prop in starters.props
-                if (value := look_up(event.props, prop)) is not ABSENT
-            },
-        )
-        for event in events[-CANDIDATES_REMEMBERED:]
-    ]
+    fresh = []
+    for event in events[-CANDIDATES_REMEMBERED:]:
+        seen = {prop: look_up(event.props, prop) for prop in starters.props}
+        props = {prop: value for prop, value in seen.items() if value is not ABSENT}
+        # A large value would be written with the profile again and again: rather no explanation.
+        if all(map(_is_small, props.values())):
+            fresh.append(Candidate(event.id, now, props))
     before = standings.candidates.get(name, [])
     standings.candidates[name] = [*before, *fresh][-CANDIDATES_REMEMBERED:]
+
+
+def _is_small(value: object) -> bool:
+    match value:
+        case str():
+            return len(value) <= 256
+        case list():
+            return len(value) <= 16 and all(map(_is_small, value))
+        case dict():
+            return False
+        case _:
+            return True
 
 
 def decide(

@@ -91,4 +91,4 @@ class Journeys:
         journeys = [journey for journey, _ in held]
         self._journeys = {(journey.app_id, journey.id): journey for journey in journeys}
         self._packed = {(journey.app_id, journey.id): packed for journey, packed in held}
-        self.live = index_live(journeys)
+        self.live = index_live(journeys, self.live)

@@ -2,16 +2,21 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from gateway.records import Event
 
 COUNTED_NAMES_MAX = 1_000
 ATTRIBUTES_MAX = 256
+ATTRIBUTES_BYTES_MAX = 32 * 1024
 DEVICES_MAX = 64
 LINKS_MAX = 256
 _OTHER = "(other)"
 _SESSIONS_REMEMBERED = 8
+
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class KnownDevice(Struct, array_like=True):
@@ -65,12 +70,19 @@ def fold(profile: Profile, event: Event, at: int, device_id: str | None) -> None
 
 
 def set_attributes(profile: Profile, values: dict[str, Any]) -> None:
-    """Set attributes; None removes one. Beyond the limit only existing ones change."""
+    """Set attributes; None removes one. Beyond the limit of their number only existing ones change.
+
+    A change that would bring all of them over the limit of bytes is left out as a whole: a profile is
+    written anew with every turn that touches it, so its size is what each of its events costs.
+    """
+    before = dict(profile.attributes)
     for key, value in values.items():
         if value is None:
             profile.attributes.pop(key, None)
         elif key in profile.attributes or len(profile.attributes) < ATTRIBUTES_MAX:
             profile.attributes[key] = value
+    if len(_encode(profile.attributes)) > ATTRIBUTES_BYTES_MAX:
+        profile.attributes = before
 
 
 def meet_device(profile: Profile, device_id: str, platform: str, form_factor: str, at: int) -> None:

@@ -1,17 +1,22 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gateway.errors import Problem
 from gateway.inbox.model import (
     WITHDRAWN_REMEMBERED,
     Changes,
+    Content,
+    DeepLink,
     Inbox,
     Page,
     Shelf,
     cursor_at,
+    encode_content,
     expire,
     mark_shown,
     page_for,
@@ -348,3 +353,16 @@ class Inboxes(RuleBasedStateMachine):
 
 InboxesTest = Inboxes.TestCase
 InboxesTest.settings = settings(max_examples=40, stateful_step_count=30)
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "JavaScript:1", "data:text/html,x", "file:///etc/passwd", "a b"]
+)
+def test_link_that_could_run_code_is_refused(url: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"type": "deep_link", "url": url}, DeepLink)
+
+
+def test_content_is_bounded_as_a_whole() -> None:
+    with pytest.raises(Problem, match="invalid_body"):
+        encode_content(Content("modal", theme={"art": "x" * 40_000}))

@@ -2,6 +2,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.journeys.model import (
     Draft,
@@ -25,7 +26,7 @@ def stored(id: str = "jny_1", app_id: str = "app1", **fields: Any) -> Journey:
 
 
 def a_live(**limits: int) -> LiveJourney:
-    (starters,) = index_live([stored(limits=limits)]).values()
+    (starters,) = index_live([stored(limits=limits)], {}).values()
     return starters.journeys[0]
 
 
@@ -94,7 +95,7 @@ def test_every_gate_that_was_passed_is_recorded() -> None:
 
 def test_only_live_journeys_start() -> None:
     journeys = [stored(str(n), status=s) for n, s in enumerate(["live", "paused", "archived"])]
-    (starters,) = index_live(journeys).values()
+    (starters,) = index_live(journeys, {}).values()
     assert [journey.id for journey in starters.journeys] == ["0"]
 
 
@@ -102,7 +103,7 @@ def test_journeys_of_different_apps_and_events_start_apart() -> None:
     journeys = [stored("1"), stored("2", "app2"), stored("3", event="checkout"), stored("4")]
     found = {
         key: [journey.id for journey in starters.journeys]
-        for key, starters in index_live(journeys).items()
+        for key, starters in index_live(journeys, {}).items()
     }
     assert found == {
         ("app1", "purchase"): ["1", "4"],
@@ -113,7 +114,7 @@ def test_journeys_of_different_apps_and_events_start_apart() -> None:
 
 def test_journey_of_high_priority_starts_first() -> None:
     journeys = [stored(f"jny_{p}", message={"priority": p}) for p in (10, 90, 50)]
-    (starters,) = index_live(journeys).values()
+    (starters,) = index_live(journeys, {}).values()
     assert [journey.id for journey in starters.journeys] == ["jny_90", "jny_50", "jny_10"]
 
 
@@ -123,7 +124,7 @@ def test_rules_of_one_event_are_matched_together() -> None:
         stored("2"),
         stored("3", where=a_leaf("amount", "lt", 100)),
     ]
-    (starters,) = index_live(journeys).values()
+    (starters,) = index_live(journeys, {}).values()
     assert [list(starters.match({"amount": amount})) for amount in (100, 99)] == [[0, 1], [1, 2]]
 
 
@@ -151,3 +152,11 @@ def test_message_id_leads_to_its_profile() -> None:
         "٣" * 32 + "-" + "0" * 16,
     ):
         assert profile_id_of_message(strange) is None, strange
+
+
+def test_change_of_one_journey_compiles_no_others() -> None:
+    welcome, thanks = stored("j1", event="signup"), stored("j2", event="purchase")
+    before = index_live([welcome, thanks], {})
+    after = index_live([welcome, replace(thanks, version=2)], before)
+    assert after["app1", "signup"] is before["app1", "signup"]
+    assert after["app1", "purchase"] is not before["app1", "purchase"]

@@ -13,6 +13,7 @@ from gateway.profiles.model import (
     absorb,
     fold,
     meet_device,
+    set_attributes,
 )
 from gateway.records import Event
 from tests.builders import NOW, a_read_event
@@ -181,3 +182,10 @@ def test_devices_of_the_anonymous_profile_come_along() -> None:
     absorb(known, anonymous)
     assert known.devices[PHONE] == KnownDevice("ios", "phone", NOW - 50, NOW - 10)
     assert len(known.devices) == 2
+
+
+def test_attributes_that_would_make_a_profile_huge_are_left_out() -> None:
+    profile = Profile("p", "a")
+    set_attributes(profile, {"plan": "pro"})
+    set_attributes(profile, {"plan": "free", "essay": ["x" * 4000] * 9})
+    assert profile.attributes == {"plan": "pro"}
