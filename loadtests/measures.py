@@ -146,12 +146,17 @@ async def start_uploads(fleet: Fleet, *, per_s: float | None = None) -> Load:
 
 
 async def upload_compressed(fleet: Fleet, bodies: Sequence[bytes]) -> Run:
-    """A fixed stock of bodies: compressing while measuring would measure the compressing."""
-    await fleet.register(fleet.plan.connections * DEVICES_A_CONNECTION)
+    """A fixed stock of bodies: compressing while measuring would measure the compressing.
+
+    Sent by devices of their own: the ids of one device grow, as those of an SDK do.
+    """
+    devices = fleet.plan.connections * DEVICES_A_CONNECTION
+    await fleet.register(2 * devices)
     # The floor forgets, so it may be asked the same again.
     stock = itertools.cycle(bodies) if fleet.access.name == "floor" else iter(bodies)
     load = Load(
-        fleet.access.origin, [fleet.compressed_uploads(stock, tokens) for tokens in _shares(fleet)]
+        fleet.access.origin,
+        [fleet.compressed_uploads(stock, tokens) for tokens in _shares(fleet, first=devices)],
     )
     await load.start()
     return await _measured(load, fleet, warm_up_s=0.2)
@@ -159,7 +164,11 @@ async def upload_compressed(fleet: Fleet, bodies: Sequence[bytes]) -> Run:
 
 def stock(source: random.Random, count: int) -> list[bytes]:
     templates = [payloads.BatchTemplate(source, events=EVENTS_A_BATCH) for _ in range(_TEMPLATES)]
-    return [payloads.compress(source.choice(templates).render_random()) for _ in range(count)]
+    now_ms = time.time_ns() // 1_000_000
+    return [
+        payloads.compress(source.choice(templates).render_random(now_ms + number))
+        for number in range(count)
+    ]
 
 
 async def poll(fleet: Fleet) -> Run:
@@ -450,8 +459,8 @@ def _templates(fleet: Fleet) -> list[payloads.BatchTemplate]:
     return [payloads.BatchTemplate(fleet.random, events=EVENTS_A_BATCH) for _ in range(_TEMPLATES)]
 
 
-def _shares(fleet: Fleet) -> list[list[str]]:
-    """The registered devices, dealt to the connections."""
+def _shares(fleet: Fleet, first: int = 0) -> list[list[str]]:
+    """Registered devices, from the first on, dealt to the connections."""
     count = fleet.plan.connections
-    tokens = fleet.tokens[: count * DEVICES_A_CONNECTION]
+    tokens = fleet.tokens[first : first + count * DEVICES_A_CONNECTION]
     return [tokens[number::count] for number in range(count)]

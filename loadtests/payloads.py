@@ -181,14 +181,18 @@ class BatchTemplate:
         """Ids that differ in the serial only: what is cheapest to make."""
         return self._text.replace(_HOLE, serial)
 
-    def render_random(self) -> bytes:
-        """Random ids, as real ones are: they decide how well a body can be compressed."""
+    def render_random(self, at_ms: int) -> bytes:
+        """Ids as an SDK makes them, a time and then random (UUID version 7).
+
+        They decide how well a body can be compressed.
+        """
+        time = f"{at_ms:012x}"
         texts = self._between_ids
         digits = os.urandom(16 * len(texts)).hex()
         parts = [texts[0]]
         for number, text in enumerate(texts[1:]):
             d = digits[32 * number : 32 * number + 32]
-            parts.append(f"{d[:8]}-{d[8:12]}-4{d[13:16]}-a{d[17:20]}-{d[20:]}{text}")
+            parts.append(f"{time[:8]}-{time[8:]}-7{d[13:16]}-a{d[17:20]}-{d[20:]}{text}")
         return "".join(parts).encode()
 
 
