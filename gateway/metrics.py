@@ -35,6 +35,7 @@ class Counts(Struct, omit_defaults=True):
     commits: int = 0
     commits_fenced: int = 0
     records_set_aside: int = 0
+    commands_refused: int = 0
     events_rejected: dict[str, int] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
     client_drops: dict[str, int] = field(default_factory=dict)
@@ -63,6 +64,7 @@ HELP = {
     "commits": "Worker transactions written",
     "commits_fenced": "Worker transactions refused because the partition had a newer owner",
     "records_set_aside": "Records that could not be worked with, kept in dead:{p}",
+    "commands_refused": "Commands of worker transactions that Valkey refused; see the log",
     "events_rejected": "Events rejected, by code",
     "problems": "Requests refused, by problem code",
     "client_drops": "Events that clients report to have dropped, by reason",

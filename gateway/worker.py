@@ -262,7 +262,10 @@ class Worker:
             self._work(p, partition, turns[p], grounds)
             commits[p] = _commit(p, partition.epoch, turns[p].commands)
         for p, written in (await self._valkey.call_each(commits)).items():
-            self._settle(p, owned[p], turns[p], written=written == 1)
+            if isinstance(written, list):
+                _LOG.error("commands were refused", partition=p, errors=written)
+                self._metrics.counts.commands_refused += len(written)
+            self._settle(p, owned[p], turns[p], written=written != 0)
         self._pace(time.thread_time() - began, sum(len(turn.entries) for turn in turns.values()))
 
     def _pace(self, spent_s: float, entries: int) -> None:

@@ -51,6 +51,23 @@ async def test_commit_of_a_zombie_changes_nothing(gateway: Gateway) -> None:
     assert await gateway.valkey("HGET", cursor, "react") == b"1-0"
 
 
+async def test_refused_command_stops_neither_the_others_nor_the_partition(
+    gateway: Gateway, shop: Shop, phone: Phone
+) -> None:
+    """A function can't be rolled back: stopping halfway would count the same events for ever."""
+    await gateway.start_worker()
+    partition = partition_of(phone)
+    await shop.server.post("/admin/v1/journeys", a_journey())
+    await gateway.valkey(
+        "SET", keyspace.decisions(partition, shop.app_id, phone.profile_id), "not a list"
+    )
+    await phone.upload(an_event(name="purchase"))
+    assert len(await phone.messages(wait=5)) == 1
+    await phone.upload(an_event(name="purchase"))
+    await eventually(has_events(shop, phone, 2))
+    assert gateway.core.metrics.counts.commands_refused
+
+
 async def test_owner_that_lost_its_partition_writes_nothing_and_starts_afresh(
     gateway: Gateway, shop: Shop, phone: Phone
 ) -> None:
