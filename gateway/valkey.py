@@ -167,6 +167,10 @@ def pairs(reply: Reply) -> Iterator[tuple[bytes, bytes]]:
 async def _settled(futures: list[asyncio.Future[Reply]]) -> list[Reply]:
     if futures:
         await asyncio.wait(futures)
+    # All of them are asked, or asyncio would complain of each whose error nobody saw.
+    errors = [error for future in futures if (error := future.exception()) is not None]
+    if errors:
+        raise errors[0]
     return [future.result() for future in futures]
 
 
