@@ -25,7 +25,6 @@ from gateway.console.api import (
     ProfileRoutes,
 )
 from gateway.edge import (
-    Edge,
     Handler,
     Receive,
     Scope,
@@ -63,18 +62,18 @@ def admin_app(console: Console) -> Litestar:
     )
 
 
-def marked(litestar: Any, edge: Edge) -> Handler:
+def admitting(litestar: Any, console: Console) -> Handler:
     """The admin API with the headers that every answer carries; only who has a key is listened to."""
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_marked(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *edge.own_headers()]
+                message["headers"] = [*message["headers"], *console.edge.own_headers()]
             await send(message)
 
         if scope["method"] in {"POST", "PUT"} and scope["path"].startswith("/admin/"):
             # Litestar would read and decode the body of anybody before it asks who that is.
-            edge.app(dict(scope["headers"]), "secret")
+            console.app_of(scope)
         await litestar(scope, receive, send_marked)
 
     return handle

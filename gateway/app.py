@@ -9,7 +9,7 @@ import msgspec
 from litestar import Litestar
 
 from gateway import keyspace
-from gateway.admin import admin_app, marked
+from gateway.admin import admin_app, admitting
 from gateway.apps.store import Apps
 from gateway.clock import Clock, SystemClock
 from gateway.console.api import Console
@@ -71,7 +71,7 @@ async def open_core(
         url,
         valkey,
         definitions,
-        Apps(valkey, definitions, install_secret(settings)),
+        Apps(definitions, install_secret(settings)),
         Journeys(valkey, definitions, settings),
         EventLog(valkey, settings),
         Metrics(process, valkey),
@@ -178,7 +178,7 @@ class Application:
                 core.settings.journeys_max,
             )
             self.litestar = admin_app(console)
-            self._admin = edge.guard(marked(self.litestar, edge))
+            self._admin = edge.guard(admitting(self.litestar, console))
 
     async def stop(self) -> None:
         """Close everything."""

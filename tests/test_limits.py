@@ -200,3 +200,12 @@ async def test_journeys_have_a_limit(start_gateway: StartGateway) -> None:
         await shop.server.ask("POST", "/admin/v1/journeys", json=a_journey()) for _ in range(3)
     ]
     assert [code_of(answer) for answer in answers] == ["201", "201", "409 conflict"]
+
+
+async def test_admin_request_counts_once_towards_the_rate_of_its_app(
+    start_gateway: StartGateway,
+) -> None:
+    gateway = await start_gateway(app_rate=0.001, app_burst=2)
+    shop = await gateway.new_shop()
+    codes = [code_of(await shop.server.ask("PUT", "/admin/v1/app", json={})) for _ in range(3)]
+    assert codes == ["200", "200", "429 app_rate_limited"]

@@ -5,9 +5,7 @@ import msgspec
 from gateway import keyspace
 from gateway.apps.model import App, KeyKind, accepts_key, app_id_of_key
 from gateway.apps.token import Tokens, derive_secret
-from gateway.definitions import Definitions
-from gateway.errors import Problem
-from gateway.valkey import Valkey
+from gateway.definitions import Definitions, Table
 
 _decode = msgspec.msgpack.Decoder(App).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -16,26 +14,23 @@ _encode = msgspec.msgpack.Encoder().encode
 class Apps:
     """All apps, in memory; reading needs no I/O."""
 
-    def __init__(self, valkey: Valkey, definitions: Definitions, install_secret: bytes) -> None:
-        self._valkey = valkey
-        self._definitions = definitions
+    def __init__(self, definitions: Definitions, install_secret: bytes) -> None:
         self._install_secret = install_secret
-        self._apps: dict[str, App] = {}
-        # As stored: an older version may have packed the same app otherwise.
-        self._packed: dict[str, bytes] = {}
         self.tokens = Tokens(install_secret)
-        definitions.add(self._load)
+        self._table: Table[App] = definitions.table(
+            keyspace.APPS, _encode, _decode, self._accept_tokens
+        )
 
     def get(self, app_id: str) -> App | None:
-        return self._apps.get(app_id)
+        return self._table.values.get(app_id)
 
     def all(self) -> list[App]:
         """Every app, the oldest first."""
-        return sorted(self._apps.values(), key=lambda app: app.created_at)
+        return sorted(self._table.values.values(), key=lambda app: app.created_at)
 
     def by_key(self, kind: KeyKind, text: str, now_ms: int) -> App | None:
         """The app of a live key of this kind."""
-        app = self._apps.get(app_id_of_key(text) or "")
+        app = self._table.values.get(app_id_of_key(text) or "")
         if app is None or not accepts_key(app, kind, text, now_ms):
             return None
         return app
@@ -57,19 +52,8 @@ class Apps:
         )[:16].hex()
 
     async def save(self, app: App, *, replacing: App | None = None) -> None:
-        """Store an app, new or in place of what it was; see Definitions.save."""
-        before = b"" if replacing is None else self._packed_as_held(replacing)
-        await self._definitions.save(keyspace.APPS, app.id, _encode(app), before)
+        """Store an app, new or in place of what it was; see Table.save."""
+        await self._table.save(app.id, app, replacing)
 
-    def _packed_as_held(self, app: App) -> bytes:
-        if self._apps.get(app.id) != app:
-            raise Problem("conflict", "the app has changed meanwhile: try again")
-        return self._packed[app.id]
-
-    async def _load(self) -> None:
-        reply = await self._valkey.call("HVALS", keyspace.APPS)
-        assert isinstance(reply, list)
-        held = [(_decode(packed), packed) for packed in reply if isinstance(packed, bytes)]
-        self._apps = {app.id: app for app, _ in held}
-        self._packed = {app.id: packed for app, packed in held}
-        self.tokens.set_apps(self._apps)
+    def _accept_tokens(self) -> None:
+        self.tokens.set_apps(self._table.values)

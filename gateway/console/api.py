@@ -27,7 +27,7 @@ from gateway.console.model import (
     view_profile,
 )
 from gateway.devices.store import Devices
-from gateway.edge import Edge
+from gateway.edge import Edge, Scope
 from gateway.errors import Problem
 from gateway.eventlog import EventLog
 from gateway.inbox.model import Message, encode_content
@@ -63,11 +63,6 @@ class Console(msgspec.Struct, frozen=True):
     clock: Clock
     journeys_max: int
 
-    def app_of(self, request: Request[Any, Any, Any]) -> App:
-        """The app whose secret key the request carries. Raises Problem `key_invalid`."""
-        authorization = request.headers.get("authorization", "").encode("latin-1", "replace")
-        return self.edge.app({b"authorization": authorization}, "secret")
-
     def dependencies(self) -> dict[str, Provide]:
         """What the routes below ask for by name."""
         return {
@@ -76,7 +71,15 @@ class Console(msgspec.Struct, frozen=True):
         }
 
     def _provide_app(self, request: Request[Any, Any, Any]) -> App:
-        return self.app_of(request)
+        scope: Scope = request.scope  # type: ignore[assignment]  # Litestar's own type of the same
+        return self.app_of(scope)
+
+    def app_of(self, scope: Scope) -> App:
+        """The app whose secret key the request carries, looked at once. Raises Problem `key_invalid`."""
+        app: App | None = scope.get("zuruf.app")
+        if app is None:
+            app = scope["zuruf.app"] = self.edge.app(dict(scope["headers"]), "secret")
+        return app
 
 
 class AppRoutes(Controller):
@@ -150,15 +153,7 @@ class JourneyRoutes(Controller):
         console: NamedDependency[Console],
     ) -> Journey:
         """Save a new version; it replaces the one before for all that happens from now on."""
-        before = _journey(console, app, journey_id)
-        after = replace(
-            before,
-            version=before.version + 1,
-            updated_at=console.clock.now_ms(),
-            draft=check(data),
-        )
-        await console.journeys.save(after, replacing=before)
-        return after
+        return await _revise(console, _journey(console, app, journey_id), check(data))
 
     @delete("/{journey_id:str}")
     async def archive(
@@ -168,14 +163,8 @@ class JourneyRoutes(Controller):
         console: NamedDependency[Console],
     ) -> None:
         """Archive a journey: it starts no more, its decisions stay readable."""
-        before = _journey(console, app, journey_id)
-        after = replace(
-            before,
-            version=before.version + 1,
-            updated_at=console.clock.now_ms(),
-            draft=replace(before.draft, status="archived"),
-        )
-        await console.journeys.save(after, replacing=before)
+        journey = _journey(console, app, journey_id)
+        await _revise(console, journey, replace(journey.draft, status="archived"))
 
 
 class MessageRoutes(Controller):
@@ -317,6 +306,15 @@ def _journey(console: Console, app: App, journey_id: str) -> Journey:
     if journey is None:
         raise Problem("not_found", "no such journey")
     return journey
+
+
+async def _revise(console: Console, journey: Journey, draft: Draft) -> Journey:
+    """Save the next version of a journey."""
+    after = replace(
+        journey, version=journey.version + 1, updated_at=console.clock.now_ms(), draft=draft
+    )
+    await console.journeys.save(after, replacing=journey)
+    return after
 
 
 async def _profile(console: Console, app: App, profile_id: str) -> Profile:

@@ -17,7 +17,7 @@ from gateway.devices.model import (
     check_proof,
     new_config,
 )
-from gateway.devices.store import Devices
+from gateway.devices.store import Devices, Found
 from gateway.edge import (
     JSON,
     Edge,
@@ -72,10 +72,13 @@ class DeviceApi:
         now = edge.clock.now_ms()
         if old is None:
             before = self._claims(app.id, new_id(), new_id(), now, known=False)
+            found: Found = (None, b"")
         else:
             before = edge.refreshed_device(old, app)
-            await self._refuse_superseded(before, before.profile_id)
-        claims = await self._bind(before, before.profile_id, registration, known=before.is_known)
+            found = await self._find(before, before.profile_id)
+        claims = await self._bind(
+            before, before.profile_id, registration, found, known=before.is_known
+        )
         await self._tell(claims, registration, None)
         edge.metrics.counts.devices_registered += 1
         media = accepted_media(headers)
@@ -132,7 +135,8 @@ class DeviceApi:
 
     async def _move(self, before: Claims, target: str, user_id: str | None) -> Claims:
         """Bind a device to a profile. Repeating it, after a crash or a lost answer, is harmless."""
-        device = await self._refuse_superseded(before, target)
+        found = await self._find(before, target)
+        device = found[0]
         if device is None:
             raise Problem("token_expired", "the device is not known any more: register again")
         app_id, device_id, old = before.app_id, before.device_id, before.profile_id
@@ -140,7 +144,7 @@ class DeviceApi:
             # First of all, and again below: a store that is full refuses what comes in between.
             await self._watch.depart(app_id, old, device_id, before.issued_at + 1)
         registration = device.registration
-        after = await self._bind(before, target, registration, known=user_id is not None)
+        after = await self._bind(before, target, registration, found, known=user_id is not None)
         await self._tell(after, registration, user_id)
         if target != old:
             if user_id is not None and not before.is_known:
@@ -154,16 +158,15 @@ class DeviceApi:
         return after
 
     async def _bind(
-        self, before: Claims, target: str, registration: Registration, *, known: bool
+        self, before: Claims, target: str, registration: Registration, found: Found, *, known: bool
     ) -> Claims:
         """Store whose a device is now; the claims of its next token, later than all it was given before.
 
-        Several requests of one device may come at once: each stores only over what it has read.
+        Several requests of one device may come at once: each stores only over what it has found.
         """
         app_id, device_id = before.app_id, before.device_id
         for _ in range(_BIND_TRIES):
-            device, packed = await self._devices.look_up(app_id, device_id)
-            _refuse_moved(device, before, target)
+            device, packed = found
             now = self._edge.clock.now_ms()
             if device is not None:
                 now = max(now, device.issued_at + 1)
@@ -171,6 +174,8 @@ class DeviceApi:
                 app_id, Device(device_id, target, registration, now), packed
             ):
                 return self._claims(app_id, device_id, target, now, known=known)
+            found = await self._devices.look_up(app_id, device_id)
+            _refuse_moved(found[0], before, target)
         raise Problem("overloaded", "too many requests of this device at once")
 
     async def _tell(self, claims: Claims, registration: Registration, user_id: str | None) -> None:
@@ -191,20 +196,21 @@ class DeviceApi:
         as_json, as_msgpack = decoders
         return decode_body(as_json if media_of(headers) is JSON else as_msgpack, body)
 
-    async def _refuse_superseded(self, claims: Claims, target: str) -> Device | None:
-        """The device as it is stored, if this token may still move it.
+    async def _find(self, claims: Claims, target: str) -> Found:
+        """The device as it is stored, if this token may still move it; else Problem `token_superseded`.
 
         A device that moved on can't come back with an old token: that would undo a logout.
 
         A repeat of the very move that it made, because the answer was lost, goes through.
         """
-        device = await self._devices.get(claims.app_id, claims.device_id)
+        found = await self._devices.look_up(claims.app_id, claims.device_id)
+        device = found[0]
         _refuse_moved(device, claims, target)
         if device is None or device.profile_id == claims.profile_id:
             shelf = await self._watch.shelf(claims.app_id, claims.profile_id)
             if shelf.refuses(claims.device_id, claims.issued_at):
                 raise Problem("token_superseded", _SUPERSEDED)
-        return device
+        return found
 
     def _claims(
         self, app_id: str, device_id: str, profile_id: str, now: int, *, known: bool

@@ -11,6 +11,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Device).decode
 
 
+Found = tuple[Device | None, bytes]
+"""A device, and what `save` needs to replace it; (None, b"") when there is none."""
+
+
 class Devices:
     """Which devices there are, and whose they are now."""
 
@@ -23,8 +27,8 @@ class Devices:
         """A device of this app, None when there is none."""
         return (await self.look_up(app_id, device_id))[0]
 
-    async def look_up(self, app_id: str, device_id: str) -> tuple[Device | None, bytes]:
-        """As `get`, with what `save` needs to replace it."""
+    async def look_up(self, app_id: str, device_id: str) -> Found:
+        """As `get`, ready to be replaced."""
         packed = await self._valkey.call("GET", self._key(app_id, device_id))
         return (_decode(packed), packed) if isinstance(packed, bytes) else (None, b"")
 

@@ -3,8 +3,7 @@
 import msgspec
 
 from gateway import keyspace
-from gateway.definitions import Definitions
-from gateway.errors import Problem
+from gateway.definitions import Definitions, Table
 from gateway.journeys.model import (
     Decision,
     Journey,
@@ -36,20 +35,18 @@ class Journeys:
 
     def __init__(self, valkey: Valkey, definitions: Definitions, settings: Settings) -> None:
         self._valkey = valkey
-        self._definitions = definitions
         self._partitions = settings.partitions
-        self._journeys: dict[tuple[str, str], Journey] = {}
-        # As stored: an older version may have packed the same journey otherwise.
-        self._packed: dict[tuple[str, str], bytes] = {}
         self.live: LiveJourneys = {}
-        definitions.add(self._load)
+        self._table: Table[Journey] = definitions.table(
+            keyspace.JOURNEYS, _encode, _decode, self._index
+        )
 
     def get(self, app_id: str, journey_id: str) -> Journey | None:
-        return self._journeys.get((app_id, journey_id))
+        return self._table.values.get(f"{app_id}/{journey_id}")
 
     def of_app(self, app_id: str) -> list[Journey]:
         """The journeys of an app, the oldest first."""
-        mine = [journey for journey in self._journeys.values() if journey.app_id == app_id]
+        mine = [journey for journey in self._table.values.values() if journey.app_id == app_id]
         return sorted(mine, key=lambda journey: (journey.created_at, journey.id))
 
     def trigger_events(self, app_id: str) -> list[str]:
@@ -57,16 +54,8 @@ class Journeys:
         return sorted(event for app, event in self.live if app == app_id)
 
     async def save(self, journey: Journey, *, replacing: Journey | None = None) -> None:
-        """Store a journey, new or in place of what it was; see Definitions.save."""
-        before = b"" if replacing is None else self._packed_as_held(replacing)
-        field = f"{journey.app_id}/{journey.id}"
-        await self._definitions.save(keyspace.JOURNEYS, field, _encode(journey), before)
-
-    def _packed_as_held(self, journey: Journey) -> bytes:
-        key = (journey.app_id, journey.id)
-        if self._journeys.get(key) != journey:
-            raise Problem("conflict", "the journey has changed meanwhile: read it again")
-        return self._packed[key]
+        """Store a journey, new or in place of what it was; see Table.save."""
+        await self._table.save(f"{journey.app_id}/{journey.id}", journey, replacing)
 
     async def decisions(self, app_id: str, profile_id: str) -> list[Decision]:
         """The decisions about a profile, newest first."""
@@ -84,11 +73,5 @@ class Journeys:
             decisions += misses(standings, self.live, app_id)
         return sorted(decisions, key=lambda decision: -decision.at)
 
-    async def _load(self) -> None:
-        reply = await self._valkey.call("HVALS", keyspace.JOURNEYS)
-        assert isinstance(reply, list)
-        held = [(_decode(packed), packed) for packed in reply if isinstance(packed, bytes)]
-        journeys = [journey for journey, _ in held]
-        self._journeys = {(journey.app_id, journey.id): journey for journey in journeys}
-        self._packed = {(journey.app_id, journey.id): packed for journey, packed in held}
-        self.live = index_live(journeys, self.live)
+    def _index(self) -> None:
+        self.live = index_live(self._table.values.values(), self.live)
