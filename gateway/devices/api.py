@@ -199,14 +199,16 @@ class DeviceApi:
     async def _find(self, claims: Claims, target: str) -> Found:
         """The device as it is stored, if this token may still move it; else Problem `token_superseded`.
 
-        A device that moved on can't come back with an old token: that would undo a logout.
-
-        A repeat of the very move that it made, because the answer was lost, goes through.
+        A device that moved on can't come back with an old token: that would undo a logout. What goes
+        through is a repeat: of the very move that it made, because the answer was lost, and of one that
+        broke off between its first mark and the device, which then still has this token as its newest.
         """
         found = await self._devices.look_up(claims.app_id, claims.device_id)
         device = found[0]
         _refuse_moved(device, claims, target)
-        if device is None or device.profile_id == claims.profile_id:
+        stayed = device is not None and device.profile_id == claims.profile_id
+        is_newest = device is not None and device.issued_at == claims.issued_at
+        if device is None or (stayed and not is_newest):
             shelf = await self._watch.shelf(claims.app_id, claims.profile_id)
             if shelf.refuses(claims.device_id, claims.issued_at):
                 raise Problem("token_superseded", _SUPERSEDED)

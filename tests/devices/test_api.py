@@ -481,3 +481,20 @@ async def test_old_token_stays_dead_after_the_same_person_logs_in_again(phone: P
     assert code_of(await phone.poll(token=old)) == "401 token_superseded"
     logout = await phone.ask("DELETE", "/v1/identity", token=old)
     assert code_of(logout) == "401 token_superseded"
+
+
+@pytest.mark.parametrize("method, body", [("DELETE", {}), ("POST", {"user_id": "u2"})])
+async def test_move_that_broke_off_after_its_first_mark_can_be_repeated(
+    phone: Phone, method: str, body: dict[str, str]
+) -> None:
+    """As if the process had died there: the token reads nothing any more, but it is all the device has."""
+    await phone.login("u1")
+    watch = phone.shop.gateway.application._watch
+    assert watch is not None
+    claims = phone.shop.gateway.core.apps.tokens.verify(phone.token.encode(), 0)
+    await watch.depart(claims.app_id, claims.profile_id, claims.device_id, claims.issued_at + 1)
+    assert code_of(await phone.poll()) == "401 token_superseded"
+    old = phone.token
+    phone._take(await phone.ask(method, "/v1/identity", json=body))
+    assert code_of(await phone.poll()) == "204"
+    assert code_of(await phone.poll(token=old)) == "401 token_superseded"
