@@ -23,6 +23,7 @@ from gateway.console.api import (
     JourneyRoutes,
     MessageRoutes,
     ProfileRoutes,
+    RemoteConfigRoutes,
 )
 from gateway.edge import (
     Handler,
@@ -34,7 +35,8 @@ from gateway.edge import (
     problem_of,
 )
 from gateway.errors import Problem
-from gateway.reference import DeviceReference
+from gateway.openapi import SECURITY
+from gateway.reference import DeviceReference, RegistrationReference
 
 
 def admin_app(console: Console) -> Litestar:
@@ -42,10 +44,12 @@ def admin_app(console: Console) -> Litestar:
     return Litestar(
         route_handlers=[
             AppRoutes,
+            RemoteConfigRoutes,
             JourneyRoutes,
             MessageRoutes,
             EventRoutes,
             ProfileRoutes,
+            RegistrationReference,
             DeviceReference,
         ],
         dependencies=console.dependencies(),
@@ -54,6 +58,7 @@ def admin_app(console: Console) -> Litestar:
             title="Zuruf",
             version=__version__,
             path="/docs",
+            components=SECURITY,
             render_plugins=[ScalarRenderPlugin()],
         ),
         request_max_body_size=console.edge.settings.inflated_bytes_max,

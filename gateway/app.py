@@ -15,7 +15,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.console.api import Console
 from gateway.definitions import Definitions
 from gateway.devices.api import DeviceApi
-from gateway.devices.store import Devices
+from gateway.devices.store import Devices, RemoteConfigs
 from gateway.edge import Edge, Handler, Receive, Scope, Send
 from gateway.errors import Problem, SettingError
 from gateway.eventlog import EventLog
@@ -47,6 +47,7 @@ class Core(msgspec.Struct):
     definitions: Definitions
     apps: Apps
     journeys: Journeys
+    remote_configs: RemoteConfigs
     log: EventLog
     metrics: Metrics
 
@@ -73,6 +74,7 @@ async def open_core(
         definitions,
         Apps(definitions, install_secret(settings)),
         Journeys(valkey, definitions, settings),
+        RemoteConfigs(definitions),
         EventLog(valkey, settings),
         Metrics(process, valkey),
     )
@@ -143,6 +145,7 @@ class Application:
         self._stack.push_async_callback(watch.close)
         self.edge, self._watch = edge, watch
         devices = Devices(core.valkey, core.settings)
+        profiles = Profiles(core.valkey, core.settings)
         ingest = Ingest(edge, core.log)
         routes: dict[tuple[str, str], Handler] = {
             ("GET", "/healthz"): self._healthz,
@@ -150,7 +153,9 @@ class Application:
             ("GET", "/metrics"): self._metrics,
         }
         if "device" in self._serve:
-            device = DeviceApi(edge, devices, core.log, watch, core.journeys)
+            device = DeviceApi(
+                edge, devices, profiles, core.log, watch, core.journeys, core.remote_configs
+            )
             inbox = InboxApi(edge, watch)
             routes |= {
                 ("POST", "/v1/events"): ingest.upload,
@@ -160,6 +165,9 @@ class Application:
                 ("POST", "/v1/identity"): device.identify,
                 ("DELETE", "/v1/identity"): device.forget,
                 ("GET", "/v1/config"): device.config,
+                ("PUT", "/v1/consent"): device.consent,
+                ("PUT", "/v1/push-token"): device.register_push,
+                ("DELETE", "/v1/push-token"): device.forget_push,
             }
         self._routes = {route: edge.guard(handler) for route, handler in routes.items()}
         for method, path in routes:
@@ -170,7 +178,8 @@ class Application:
                 core.apps,
                 devices,
                 core.journeys,
-                Profiles(core.valkey, core.settings),
+                core.remote_configs,
+                profiles,
                 watch,
                 core.log,
                 ingest,

@@ -1,4 +1,4 @@
-"""What people define (apps, journeys), held in memory by every process and renewed when it changes."""
+"""What people define (apps, journeys, …), held in memory by every process and renewed when it changes."""
 
 import asyncio
 from collections.abc import Callable

@@ -19,6 +19,7 @@ one function call can change any of them. Keys of a tenant carry its app id: a f
 | device:{p}:app:device          | string | edge           | `token_ttl_s` + `token_refresh_s`      |
 | {definitions}:apps             | hash   | define         | for ever                               |
 | {definitions}:journeys         | hash   | define         | for ever; field app/journey            |
+| {definitions}:remote-configs   | hash   | define         | for ever; field app                    |
 | {definitions}:version          | int    | define         | for ever; grows with each change       |
 | workers                        | zset   | worker         | score: when the worker counts as gone  |
 | metrics                        | hash   | every process  | a process drops out after a minute     |
@@ -28,11 +29,12 @@ one function call can change any of them. Keys of a tenant carry its app id: a f
 | ------------ | ----------------------------------------------------------- |
 | tail:{p}     | the partition's log has a new entry                         |
 | wake:{p}     | these inboxes changed: app:profile of each, packed          |
-| {definitions}| apps or journeys changed                                    |
+| {definitions}| apps, journeys or remote configurations changed             |
 """
 
 APPS = "{definitions}:apps"
 JOURNEYS = "{definitions}:journeys"
+REMOTE_CONFIGS = "{definitions}:remote-configs"
 DEFINITIONS_VERSION = "{definitions}:version"
 DEFINITIONS_CHANNEL = "{definitions}"
 WORKERS = "workers"

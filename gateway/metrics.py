@@ -30,6 +30,7 @@ class Counts(Struct, omit_defaults=True):
     devices_registered: int = 0
     entries_read: int = 0
     events_reacted: int = 0
+    events_withheld: int = 0
     messages_sent: int = 0
     decisions: int = 0
     commits: int = 0
@@ -59,6 +60,7 @@ HELP = {
     "devices_registered": "Registrations answered with 201",
     "entries_read": "Log entries folded",
     "events_reacted": "Events folded into profiles",
+    "events_withheld": "Events not folded, because their person denies `analytics`",
     "messages_sent": "Messages put into inboxes",
     "decisions": "Decision records written",
     "commits": "Worker transactions written",

@@ -10,7 +10,7 @@ effects.
 from typing import assert_never
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import UNSET, Raw, Struct, field
 from msgspec.structs import replace
 
 from gateway.inbox.model import (
@@ -19,10 +19,12 @@ from gateway.inbox.model import (
     Inbox,
     Message,
     Shelved,
+    adopt,
     expire,
     mark_shown,
     put,
-    withdraw,
+    take_all_back,
+    take_back,
 )
 from gateway.journeys.model import (
     Decision,
@@ -33,11 +35,15 @@ from gateway.journeys.model import (
     Standings,
     cause_id,
     decide,
+    gate_of_consent,
     message_id_of,
     remember,
 )
-from gateway.profiles.model import Profile, absorb, fold, meet_device
+from gateway.profiles.consent import Consent, allows, take_answers, unite
+from gateway.profiles.model import Profile, absorb, fold, meet_device, set_push
 from gateway.records import (
+    ConsentGiven,
+    DeviceDeparted,
     DeviceRegistered,
     Event,
     EventsUploaded,
@@ -48,8 +54,10 @@ from gateway.records import (
     Record,
     Sender,
 )
+from gateway.rule import Trigger
 
 _encode_json = msgspec.json.Encoder().encode
+_decode_trigger = msgspec.json.Decoder(Trigger).decode
 _decode_shelved = msgspec.msgpack.Decoder(Shelved).decode
 
 
@@ -62,12 +70,16 @@ class State(Struct, array_like=True):
 
 
 class Effects(Struct):
-    """What records do beyond the state, gathered per profile. `forwards`: records for another profile."""
+    """What records do beyond the state, gathered per profile.
+
+    `forwards`: records for another profile; `events_withheld`: events of a person who denied analytics.
+    """
 
     inbox: Changes = field(default_factory=Changes)
     decisions: list[Decision] = field(default_factory=list)
     forwards: list[Record] = field(default_factory=list)
     events: int = 0
+    events_withheld: int = 0
     messages: int = 0
 
 
@@ -92,16 +104,22 @@ def react(state: State, record: Record, effects: Effects, grounds: Grounds) -> N
     if state.profile.linked_to is not None and not isinstance(
         record, ProfileLinked | ProfileMerged
     ):
-        _forward(state, record, effects)
+        # What departs from here comes to the known profile, by the login that linked it, or by its repeat.
+        if not isinstance(record, DeviceDeparted):
+            _forward(state, record, effects)
         return
     if record.sender.user_id is not None:
         state.profile.user_id = record.sender.user_id
     match record:
         case EventsUploaded():
             _take_events(state, record, effects, grounds)
-        case DeviceRegistered(sender, at, platform, form_factor):
-            assert sender.device_id is not None, "a registration names its device"
-            meet_device(state.profile, sender.device_id, platform, form_factor, at)
+        case DeviceRegistered():
+            _meet_device(state, record, effects)
+        case DeviceDeparted(sender, at):
+            assert sender.device_id is not None, "a departure names its device"
+            set_push(state.profile, sender.device_id, None, at)
+        case ConsentGiven():
+            _take_consent(state, record, effects)
         case ProfileLinked():
             _link(state, record, effects)
         case ProfileMerged():
@@ -109,7 +127,7 @@ def react(state: State, record: Record, effects: Effects, grounds: Grounds) -> N
         case MessageRequested():
             _send_requested(state, record, effects, grounds)
         case MessageWithdrawn(message_id=message_id):
-            withdraw(state.inbox, effects.inbox, message_id)
+            take_back(state.inbox, effects.inbox, message_id)
         case _:
             assert_never(record)
 
@@ -127,7 +145,12 @@ def _take_events(state: State, record: EventsUploaded, effects: Effects, grounds
     profile, app_id, device_id = state.profile, sender.app_id, sender.device_id
     journeys = grounds.journeys
     candidates: dict[str, list[Event]] = {}
-    for event in record.events:
+    allowed = record.events
+    if profile.consent and device_id is not None and not allows(profile.consent, "analytics"):
+        allowed = [event for event in allowed if event.type == "message"]
+        effects.events_withheld += len(record.events) - len(allowed)
+    effects.events += len(allowed)
+    for event in allowed:
         at = max(0, min(event.ts + shift, received_at))
         fold(profile, event, at, device_id)
         if event.type == "message" and event.name in _SAYS_SHOWN:
@@ -140,17 +163,56 @@ def _take_events(state: State, record: EventsUploaded, effects: Effects, grounds
                 _try_to_send(state, journey, event, at, received_at, effects, grounds)
     for name, events in candidates.items():
         remember(state.standings, name, journeys[app_id, name], events, received_at)
-    effects.events += len(record.events)
 
 
 # A client that was killed between showing and telling still tells what the person did with it.
-_SAYS_SHOWN = frozenset({"message_shown", "message_clicked", "message_dismissed"})
+_SAYS_SHOWN = frozenset(
+    {"message_shown", "message_clicked", "message_dismissed", "survey_answered"}
+)
 
 
 def _take_shown(state: State, event: Event, device_id: str | None, effects: Effects) -> None:
     message_id = event.props.get("message_id")
     if isinstance(message_id, str):
-        mark_shown(state.inbox, effects.inbox, message_id, device_id)
+        is_showing = event.name == "message_shown"
+        mark_shown(state.inbox, effects.inbox, message_id, device_id, is_showing=is_showing)
+
+
+# -- devices and consent ----------------------------------------------------------------------
+
+
+def _meet_device(state: State, record: DeviceRegistered, effects: Effects) -> None:
+    device_id, at, profile = record.sender.device_id, record.received_at, state.profile
+    assert device_id is not None, "a registration names its device"
+    meet_device(profile, device_id, record.platform, record.form_factor, at)
+    set_push(profile, device_id, record.push, at)
+    if record.consent:
+        before = _messaging(state)
+        take_answers(profile.consent, record.consent, at, device_id)
+        _obey_consent(state, effects, before)
+
+
+def _take_consent(state: State, record: ConsentGiven, effects: Effects) -> None:
+    consents, device_id = state.profile.consent, record.sender.device_id
+    before = _messaging(state)
+    if record.before_login:
+        answers = {name: Consent(to, record.at, device_id) for name, to in record.consent.items()}
+        unite(consents, answers)
+    else:
+        take_answers(consents, record.consent, record.at, device_id)
+    _obey_consent(state, effects, before)
+
+
+def _obey_consent(state: State, effects: Effects, before: bool | None) -> None:
+    """Who denies messages now gets none, not even those that wait. `before`: the answer until now."""
+    if _messaging(state) is False and before is not False:
+        take_all_back(state.inbox, effects.inbox)
+
+
+def _messaging(state: State) -> bool | None:
+    """What the person answered to messages; None when they were not asked."""
+    answer = state.profile.consent.get("messaging")
+    return None if answer is None else answer.granted
 
 
 # -- journeys ---------------------------------------------------------------------------------
@@ -167,7 +229,7 @@ def _try_to_send(
 ) -> None:
     standing = state.standings.of.setdefault(journey.id, Standing())
     room = len(state.inbox.items) < grounds.inbox_messages_max
-    gates = decide(journey, standing, at, now, room=room)
+    gates = decide(journey, standing, at, now, room=room, messaging=_messaging(state))
     passed = gates[-1].passed
     cause = cause_id(journey.id, journey.version, event.id)
     message_id = message_id_of(state.profile.id, cause) if passed else None
@@ -200,6 +262,7 @@ def _try_to_send(
             priority=template.priority,
             created_at=now,
             expires_at=now + template.ttl_s * 1000,
+            trigger=template.trigger,
             display=template.display,
             content=Raw(journey.content_json),
             decision_id=cause,
@@ -215,19 +278,23 @@ def _send_requested(
     state: State, record: MessageRequested, effects: Effects, grounds: Grounds
 ) -> None:
     room = len(state.inbox.items) < grounds.inbox_messages_max
+    gates = gate_of_consent(_messaging(state))
+    if not gates or gates[-1].passed:
+        gates.append(GateResult("inbox", room, "" if room else "full"))
+    passed = gates[-1].passed
     cause = record.message_id.partition("-")[2]
     effects.decisions.append(
         Decision(
             id=cause,
             at=record.received_at,
-            outcome="sent" if room else "stopped",
-            failed_gate=None if room else "inbox",
-            gates=[GateResult("inbox", room, "" if room else "full")],
-            message_id=record.message_id if room else None,
-            choice="in_app" if room else None,
+            outcome="sent" if passed else "stopped",
+            failed_gate=None if passed else gates[-1].gate,
+            gates=gates,
+            message_id=record.message_id if passed else None,
+            choice="in_app" if passed else None,
         )
     )
-    if room:
+    if passed:
         _put_message(
             state,
             effects,
@@ -236,12 +303,18 @@ def _send_requested(
                 priority=record.priority,
                 created_at=record.received_at,
                 expires_at=record.received_at + record.ttl_s * 1000,
-                display=Display(record.once_per),
+                trigger=_decode_trigger(record.trigger) if record.trigger else UNSET,
+                display=_display_of(record),
                 content=Raw(record.content),
                 decision_id=cause,
             ),
             record.sender.device_id,
         )
+
+
+def _display_of(record: MessageRequested) -> Display:
+    told = record.display
+    return msgspec.convert({"once_per": told} if isinstance(told, str) else told, Display)
 
 
 def _put_message(state: State, effects: Effects, message: Message, device_id: str | None) -> None:
@@ -252,7 +325,7 @@ def _put_message(state: State, effects: Effects, message: Message, device_id: st
         message.id,
         expires_at=message.expires_at,
         priority=message.priority,
-        once_per=message.display.once_per,
+        display=message.display,
         device_id=device_id,
         json=_encode_json(message),
     )
@@ -279,36 +352,30 @@ def _link(state: State, record: ProfileLinked, effects: Effects) -> None:
 
 def _forward(state: State, record: Record, effects: Effects) -> None:
     assert state.profile.linked_to is not None
-    sender = replace(record.sender, profile_id=state.profile.linked_to)
-    effects.forwards.append(replace(record, sender=sender))
+    record = replace(record, sender=replace(record.sender, profile_id=state.profile.linked_to))
+    if isinstance(record, ConsentGiven):
+        record = replace(record, before_login=True)
+    effects.forwards.append(record)
 
 
 def _merge(state: State, record: ProfileMerged, effects: Effects, grounds: Grounds) -> None:
     if record.anonymous_profile_id in state.profile.links:
         return
     anonymous = decode_state(record.state)
+    messaging = _messaging(state)
     absorb(state.profile, anonymous.profile)
     state.profile.user_id = record.user_id
     for journey_id, theirs in anonymous.standings.of.items():
         ours = state.standings.of.setdefault(journey_id, Standing())
         ours.sent += theirs.sent
         ours.last_sent_at = max(ours.last_sent_at, theirs.last_sent_at)
+    _obey_consent(state, effects, messaging)
+    if _messaging(state) is False:
+        return
     for packed in record.messages:
         shelved = _decode_shelved(packed)
         message_id = msgspec.json.decode(shelved.json, type=Message).id
         item = anonymous.inbox.items.get(message_id)
         room = len(state.inbox.items) < grounds.inbox_messages_max
-        if item is None or not room or shelved.expires_at <= record.received_at:
-            continue
-        put(
-            state.inbox,
-            effects.inbox,
-            message_id,
-            expires_at=shelved.expires_at,
-            priority=shelved.priority,
-            once_per=item.once_per,
-            device_id=shelved.device_id,
-            json=shelved.json,
-        )
-        for device_id in item.shown_by:
-            mark_shown(state.inbox, effects.inbox, message_id, device_id)
+        if item is not None and room and shelved.expires_at > record.received_at:
+            adopt(state.inbox, effects.inbox, message_id, item, shelved)

@@ -7,7 +7,7 @@ import hashlib
 import sys
 from array import array
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -23,7 +23,8 @@ Time = Annotated[int, Meta(ge=0, le=TIME_MAX)]
 UserId = Annotated[str, Meta(min_length=1, max_length=256)]
 # Of a device or a profile. With a length, because `$` also matches before a last line break.
 HexId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", max_length=32)]
-OncePer = Literal["person", "device"]
+Purpose = Annotated[str, Meta(min_length=1, max_length=64)]
+PushProvider = Literal["fcm", "apns", "hms", "web"]
 Key = Annotated[str, Meta(max_length=NAME_CHARS_MAX)]
 _Scalar = (
     Annotated[str, Meta(max_length=VALUE_BYTES_MAX)]
@@ -43,13 +44,17 @@ Props = Annotated[dict[Key, _Level2], _Size]
 
 
 class Event(Struct, frozen=True, omit_defaults=True, gc=False):
-    """Something that happened on a device or a server. `ts` is the device's own time, ms UTC."""
+    """Something that happened on a device or a server. `ts` is the device's own time, ms UTC.
+
+    `seq`: the number that the client gave it within its session.
+    """
 
     id: Id
     type: Name
     name: Name
     ts: Time
     session_id: Annotated[str, Meta(max_length=NAME_CHARS_MAX)] | None = None
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     props: Props = {}
 
 
@@ -74,13 +79,54 @@ class EventsUploaded(Struct, frozen=True, tag="events", array_like=True):
     events: list[Event]
 
 
+class PushToken(Struct, frozen=True, array_like=True):
+    """Where a provider delivers pushes to a device. Never printed: who has it can address the device."""
+
+    token: str
+    provider: PushProvider
+
+    def __repr__(self) -> str:
+        return f"PushToken({self.provider}, {masked(self.token)})"
+
+
+def masked(token: str) -> str:
+    """Enough of a push token to tell it from others, and no more."""
+    return f"…{token[-4:]}" if len(token) >= 16 else "…"
+
+
 class DeviceRegistered(Struct, frozen=True, tag="device", array_like=True):
-    """A device came to this profile: by registering or by logging in."""
+    """A device is with this profile, as described: it registered, logged in, or has another push token.
+
+    `received_at` grows with each record of a device, whatever the profile: the latest tells where it is.
+    `consent`: what the person answered before the device was registered.
+    """
 
     sender: Sender
     received_at: int
     platform: str
     form_factor: str
+    push: PushToken | None = None
+    consent: dict[str, bool] = {}
+
+
+class DeviceDeparted(Struct, frozen=True, tag="depart", array_like=True):
+    """A device went from this profile to another; `received_at` as in DeviceRegistered."""
+
+    sender: Sender
+    received_at: int
+
+
+class ConsentGiven(Struct, frozen=True, tag="consent", array_like=True):
+    """The person agreed to purposes, or denied them; `at`: when, ms UTC, never after `received_at`.
+
+    `before_login`: it was told to an anonymous profile that has since turned out to be this known one.
+    """
+
+    sender: Sender
+    received_at: int
+    at: int
+    consent: dict[str, bool]
+    before_login: bool = False
 
 
 class ProfileLinked(Struct, frozen=True, tag="link", array_like=True):
@@ -104,15 +150,19 @@ class ProfileMerged(Struct, frozen=True, tag="merge", array_like=True):
 
 
 class MessageRequested(Struct, frozen=True, tag="message", array_like=True):
-    """A server asks for a message to this profile. `content` is JSON."""
+    """A server asks for a message to this profile. `content` and, if any, `trigger` are JSON.
+
+    `display`: as in the request; from before there was more to say, only its `once_per`.
+    """
 
     sender: Sender
     received_at: int
     message_id: str
     priority: int
     ttl_s: int
-    once_per: OncePer
+    display: str | dict[str, Any]
     content: bytes
+    trigger: bytes = b""
 
 
 class MessageWithdrawn(Struct, frozen=True, tag="withdraw", array_like=True):
@@ -126,6 +176,8 @@ class MessageWithdrawn(Struct, frozen=True, tag="withdraw", array_like=True):
 Record = (
     EventsUploaded
     | DeviceRegistered
+    | DeviceDeparted
+    | ConsentGiven
     | ProfileLinked
     | ProfileMerged
     | MessageRequested

@@ -73,6 +73,7 @@ class Turn(msgspec.Struct):
     commands: list[tuple[Word, ...]] = msgspec.field(default_factory=list)
     next_due: int = _NEVER
     events: int = 0
+    events_withheld: int = 0
     messages: int = 0
     decisions: int = 0
     forwards: int = 0
@@ -407,6 +408,7 @@ class Worker:
                 yield put_command(p, turn.entries[-1].id, place, record)
                 place += 1
             turn.events += effect.events
+            turn.events_withheld += effect.events_withheld
             turn.messages += effect.messages
             turn.decisions += len(effect.decisions)
         turn.forwards = place
@@ -431,6 +433,7 @@ class Worker:
         counts.commits += 1
         counts.entries_read += len(turn.entries)
         counts.events_reacted += turn.events
+        counts.events_withheld += turn.events_withheld
         counts.messages_sent += turn.messages
         counts.decisions += turn.decisions
         if turn.forwards:

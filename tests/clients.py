@@ -19,8 +19,11 @@ from gateway.settings import Settings
 from gateway.valkey import Reply, Word
 from gateway.worker import Worker
 from tests.builders import NOW, Json, a_batch, a_registration
+from tests.schemas import Reference
 
 Headers = dict[str, str]
+_REFERENCE: list[Reference] = []
+"""What `/docs` says; the same in every process, and made once, because making it takes a while."""
 
 
 class SettableClock:
@@ -93,7 +96,7 @@ class Gateway:
         self.http = httpx2.AsyncClient(
             transport=httpx2.ASGITransport(self.application),  # type: ignore[arg-type]
             base_url="http://gateway",
-            event_hooks={"response": [check_answer]},
+            event_hooks={"response": [check_answer, self._check_reference]},
         )
         self._workers: list[tuple[Worker, asyncio.Task[None]]] = []
 
@@ -122,6 +125,24 @@ class Gateway:
             task.result()
         if kind is None:
             assert "internal" not in problems, "a request failed on our side"
+
+    async def _check_reference(self, answer: httpx2.Response) -> None:
+        """Whatever the test is about: the reference knows of such an answer to such a request."""
+        litestar = self.application.litestar
+        if litestar is None or answer.status_code == 405:
+            return
+        if not _REFERENCE:
+            _REFERENCE.append(Reference(litestar.openapi_schema.to_schema()))
+        request = answer.request
+        operation = _REFERENCE[0].operation(request.method, request.url.path)
+        if operation is None:
+            return
+        documented = operation["responses"].get(str(answer.status_code))
+        assert documented is not None, (request.method, request.url.path, answer.status_code)
+        if answer.status_code >= 400:
+            problem = documented["content"]["application/problem+json"]["schema"]["properties"]
+            code = msgspec.json.decode(await answer.aread())["code"]
+            assert code in problem["code"]["enum"], (request.method, request.url.path, code)
 
     @property
     def core(self) -> Core:
@@ -314,6 +335,19 @@ class Phone:
             )
         )
         return task
+
+    async def consent(self, at: int | None = None, **answers: bool) -> Json:
+        """Tell what the person answers; what is known then."""
+        body = {"consent": answers, "at": self.shop.gateway.clock.at if at is None else at}
+        answer = await self.ask("PUT", "/v1/consent", json=body)
+        assert answer.status_code == 200, answer.text
+        known: Json = answer.json()["consent"]
+        return known
+
+    async def register_push(self, push_token: str, provider: str = "fcm") -> None:
+        body = {"token": push_token, "provider": provider}
+        answer = await self.ask("PUT", "/v1/push-token", json=body)
+        assert answer.status_code == 204, answer.text
 
     async def identify(self, user_id: str, **fields: Any) -> httpx2.Response:
         return await self.ask("POST", "/v1/identity", json={"user_id": user_id, **fields})

@@ -335,6 +335,59 @@ async def test_user_id_has_a_limit(phone: Phone) -> None:
     assert code_of(await phone.identify("ü" * 257)) == "400 invalid_body"
 
 
+WRONG_ANSWERS: dict[str, tuple[bytes, str]] = {
+    "broken JSON": (b'{"consent":', "malformed_body"),
+    "no body": (b"", "malformed_body"),
+    "invalid UTF-8": (b'{"consent":{"\xff":true},"at":1}', "malformed_body"),
+    "a list": (b"[]", "invalid_body"),
+    "brackets": (b"[" * 100_000, "invalid_body"),
+    "no answers": (b'{"at":1}', "invalid_body"),
+    "no time": (b'{"consent":{}}', "invalid_body"),
+    "a time before 1970": (b'{"consent":{},"at":-1}', "invalid_body"),
+    "a time in words": (b'{"consent":{},"at":"now"}', "invalid_body"),
+    "a list of answers": (b'{"consent":["analytics"],"at":1}', "invalid_body"),
+    "an answer in words": (b'{"consent":{"analytics":"yes"},"at":1}', "invalid_body"),
+    "an answer that is a number": (b'{"consent":{"analytics":1},"at":1}', "invalid_body"),
+    "no answer": (b'{"consent":{"analytics":null},"at":1}', "invalid_body"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_ANSWERS)
+async def test_wrong_consent_is_refused(phone: Phone, case: str) -> None:
+    body, code = WRONG_ANSWERS[case]
+    answer = await phone.ask("PUT", "/v1/consent", content=body)
+    assert code_of(answer) == f"400 {code}"
+
+
+WRONG_PUSH_TOKENS: dict[str, tuple[bytes, str]] = {
+    "broken JSON": (b'{"token":', "malformed_body"),
+    "no body": (b"", "malformed_body"),
+    "invalid UTF-8": (b'{"token":"\xff","provider":"fcm"}', "malformed_body"),
+    "a list": (b"[]", "invalid_body"),
+    "no token": (b'{"provider":"fcm"}', "invalid_body"),
+    "an empty token": (b'{"token":"","provider":"fcm"}', "invalid_body"),
+    "a token that is a number": (b'{"token":7,"provider":"fcm"}', "invalid_body"),
+    "no provider": (b'{"token":"t"}', "invalid_body"),
+    "an unknown provider": (b'{"token":"t","provider":"pigeon"}', "invalid_body"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_PUSH_TOKENS)
+async def test_wrong_push_token_is_refused_and_not_repeated(phone: Phone, case: str) -> None:
+    body, code = WRONG_PUSH_TOKENS[case]
+    answer = await phone.ask("PUT", "/v1/push-token", content=body)
+    assert code_of(answer) == f"400 {code}"
+
+
+@pytest.mark.parametrize("path", ["/v1/consent", "/v1/push-token"])
+async def test_small_bodies_may_be_messagepack_and_compressed(phone: Phone, path: str) -> None:
+    body = {"consent": {"own": True}, "at": 1, "token": "t", "provider": "web", "unknown": [1]}
+    headers = {"Content-Type": "application/msgpack", "Content-Encoding": "gzip"}
+    content = gzip.compress(packed(body))
+    answer = await phone.ask("PUT", path, content=content, headers=headers)
+    assert answer.status_code in {200, 204}
+
+
 WRONG_ADMIN_BODIES: dict[str, tuple[str, str, Any]] = {
     "broken JSON": ("POST", "/admin/v1/journeys", b"{"),
     "no body": ("POST", "/admin/v1/journeys", b""),
@@ -382,6 +435,19 @@ WRONG_ADMIN_BODIES: dict[str, tuple[str, str, Any]] = {
         a_message({"user_id": "u", "profile_id": "0" * 32}),
     ),
     "an id that is no UUID": ("POST", "/admin/v1/messages", a_message({"user_id": "u"}, id="1")),
+    "a remote configuration that is a list": ("PUT", "/admin/v1/remote-config", []),
+    "half a remote configuration": ("PUT", "/admin/v1/remote-config", b'{"values":'),
+    "a remote configuration of brackets": ("PUT", "/admin/v1/remote-config", b"[" * 100_000),
+    "a value of brackets": (
+        "PUT",
+        "/admin/v1/remote-config",
+        b'{"values":{"k":{"value":' + b"[" * 100_000 + b"]" * 100_000 + b"}}}",
+    ),
+    "a number beyond all floats": (
+        "PUT",
+        "/admin/v1/remote-config",
+        b'{"values":{"k":{"value":1e400}}}',
+    ),
     "an app with no name": ("PUT", "/admin/v1/app", {"name": ""}),
     "an empty batch": ("POST", "/admin/v1/events", a_batch()),
     "half a batch": ("POST", "/admin/v1/events", GOOD[:-5]),
@@ -555,6 +621,9 @@ async def test_unknown_route_is_not_found(phone: Phone, path: str) -> None:
         ("GET", "/v1/identity", "DELETE, POST"),
         ("BREW", "/v1/identity", "DELETE, POST"),
         ("DELETE", "/v1/config", "GET"),
+        ("GET", "/v1/consent", "PUT"),
+        ("POST", "/v1/push-token", "DELETE, PUT"),
+        ("DELETE", "/admin/v1/remote-config", "GET, HEAD, OPTIONS, PUT"),
         ("POST", "/healthz", "GET"),
         ("DELETE", "/admin/v1/app", "GET, HEAD, OPTIONS, PUT"),
         ("PATCH", "/admin/v1/journeys/j", "DELETE, GET, HEAD, OPTIONS, PUT"),

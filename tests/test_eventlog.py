@@ -10,6 +10,8 @@ from gateway import keyspace
 from gateway.errors import StoreUnavailable
 from gateway.eventlog import EventLog, Place
 from gateway.records import (
+    ConsentGiven,
+    DeviceDeparted,
     DeviceRegistered,
     Event,
     EventsUploaded,
@@ -17,6 +19,7 @@ from gateway.records import (
     MessageWithdrawn,
     ProfileLinked,
     ProfileMerged,
+    PushToken,
     Record,
     Sender,
     marks_of,
@@ -64,10 +67,21 @@ async def events_in(log: EventLog) -> list[str]:
 
 RECORDS: list[Record] = [
     an_upload(a_read_event(props={"a": [1, {"b": "ä"}]}, session_id="s")),
-    DeviceRegistered(SENDER, NOW, "ios", "phone"),
+    DeviceRegistered(SENDER, NOW, "ios", "phone", PushToken("t" * 20, "apns"), {"analytics": True}),
+    DeviceDeparted(SENDER, NOW),
+    ConsentGiven(SENDER, NOW, NOW - 1, {"messaging": False}),
     ProfileLinked(SENDER, NOW, "f" * 32, "u1"),
     ProfileMerged(Sender("app1", PROFILE), NOW, "u1", "e" * 32, b"state", [b"one", b"two"]),
-    MessageRequested(SENDER, NOW, "m1", 50, 60, "person", b'{"layout":"modal"}'),
+    MessageRequested(
+        SENDER,
+        NOW,
+        "m1",
+        50,
+        60,
+        {"once_per": "device", "limit": {"count": 2, "period_s": None}},
+        b'{"layout":"modal"}',
+        b'{"event":"e"}',
+    ),
     MessageWithdrawn(SENDER, NOW, "m1"),
 ]
 

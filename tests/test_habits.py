@@ -6,6 +6,7 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,7 +14,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import gateway
+from gateway.devices.config import Config
 from gateway.errors import EVENT_PROBLEMS, PROBLEMS
+from gateway.journeys.model import Gate
+from gateway.profiles.changes import CHANGING_TYPES, Reason, fault_of_change
+from gateway.profiles.consent import OBEYED
+from gateway.rule import Operator
 from gateway.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +30,9 @@ ROLES = {"__init__", "model", "store", "api"}
 CAPABILITIES = ["apps", "console", "devices", "inbox", "ingest", "journeys", "profiles"]
 SPLIT_BY_NOUN = {
     "apps/token",  # device tokens: signed here, read by the edge without I/O
-    "journeys/rule",  # the rule language
+    "devices/config",  # what the gateway tells all devices of an app
+    "profiles/changes",  # which events change what is known of a person, and how
+    "profiles/consent",  # whose answer counts
 }
 """Role files that grew and were split; a capability has no fourth role."""
 
@@ -69,14 +77,14 @@ def _rows(section: str) -> list[list[str]]:
 
 def test_docs_name_the_make_targets_that_exist_and_all_of_them() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    documented_in_help = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+    documented_in_help = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     phony = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
     assert phony == documented_in_help | {"help"}
 
     pages = "\n".join(text for path, text in _texts(".md").items() if path.name != "CHANGELOG.md")
-    in_code = re.findall(r"`make ([a-z]+)", pages)
+    in_code = re.findall(r"`make ([a-z-]+)", pages)
     in_blocks = re.findall(
-        r"^ *(?:\$ )?make ([a-z]+)", "\n".join(_code_blocks(pages)), re.MULTILINE
+        r"^ *(?:\$ )?make ([a-z-]+)", "\n".join(_code_blocks(pages)), re.MULTILINE
     )
     assert set(in_code) | set(in_blocks) == documented_in_help
 
@@ -114,6 +122,46 @@ def test_protocol_page_states_the_limits_that_are_in_force() -> None:
         if name := re.fullmatch(r"`([a-z_]+)`", setting):
             number, _, unit = value.partition(" ")
             assert defaults[name[1]] == int(number) * units[unit], limit
+
+
+def test_protocol_page_explains_every_member_of_the_configuration() -> None:
+    rows = _rows(_section("docs/protocol.md", "## Configuration: `GET /v1/config`"))
+    explained = [name for names, _ in rows for name in re.findall(r"`(\w+)`", names)]
+    assert sorted([*explained, "etag"]) == sorted(Config.__struct_fields__)
+
+
+def test_protocol_page_lists_every_change_of_a_profile() -> None:
+    rows = _rows(_section("docs/protocol.md", "### Events about the person"))
+    types = {type.strip("`") for type, _, _ in rows}
+    assert types == CHANGING_TYPES | {"identify"}
+    names = {name.strip("`") for type, name, _ in rows if type == "`profile`"}
+    assert all(fault_of_change("profile", name, {}) is None for name in names)
+    assert names == {"set", "set_once", "increment", "unset"}
+
+
+def test_protocol_page_lists_every_reason_for_leaving_something_out() -> None:
+    section = _section("docs/protocol.md", "### Events about the person")
+    paragraph = section[section.index("**Left out.**") : section.index("**Groups.**")]
+    assert set(re.findall(r"`(\w+)`", paragraph)) == set(get_args(Reason))
+
+
+def test_protocol_page_says_what_each_purpose_is_for() -> None:
+    section = _section("docs/protocol.md", "## Consent: `PUT /v1/consent`")
+    obeyed = {purpose.strip("`") for purpose, _ in _rows(section)}
+    assert obeyed | {"push"} == set(OBEYED)
+
+
+def test_protocol_page_lists_every_operator_of_a_rule() -> None:
+    rows = _rows(_section("docs/protocol.md", "## Rules"))
+    explained = [op for ops, _, _ in rows for op in re.findall(r"`(\w+)`", ops)]
+    assert sorted(explained) == sorted(get_args(Operator))
+
+
+def test_architecture_page_lists_every_gate() -> None:
+    (row,) = [
+        row for row in _rows(_section("docs/architecture.md", "## Words")) if row[0] == "gate"
+    ]
+    assert set(re.findall(r"`(\w+)`", row[1])) == set(get_args(Gate))
 
 
 def test_links_between_pages_lead_somewhere() -> None:

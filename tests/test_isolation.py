@@ -6,7 +6,15 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from gateway.app import Application
-from tests.builders import a_batch, a_journey, a_message, a_registration, an_event, message_event
+from tests.builders import (
+    NOW,
+    a_batch,
+    a_journey,
+    a_message,
+    a_registration,
+    an_event,
+    message_event,
+)
 from tests.clients import Gateway, Phone, Shop, code_of
 from tests.conftest import StartGateway
 
@@ -37,7 +45,8 @@ class World:
         """Words that stand in no answer to anybody else."""
         shop, phone = self.shop, self.phone
         ids = [shop.app_id, phone.profile_id, phone.device_id, self.journey_id, self.message_id]
-        return [*ids, "Secret title", shop.secret_key, shop.publishable_key]
+        told = ["Secret title", "secret_purpose", "secret_key", "push token of the victim"]
+        return [*ids, *told, shop.secret_key, shop.publishable_key]
 
     async def snapshot(self) -> list[Any]:
         """Everything its own server and device see."""
@@ -46,6 +55,7 @@ class World:
         return [
             await server.get("/admin/v1/app"),
             await server.get("/admin/v1/journeys"),
+            await server.get("/admin/v1/remote-config"),
             await server.get(f"/admin/v1/profiles/{profile_id}"),
             await server.decisions(profile_id),
             await server.get(f"/admin/v1/profiles/{profile_id}/messages"),
@@ -60,6 +70,9 @@ async def world(worker: None, gateway: Gateway) -> World:
     shop = await gateway.new_shop("Victim")
     phone = await shop.new_phone(install_id=INSTALL_ID)
     await phone.login("u_of_victim")
+    await phone.consent(secret_purpose=True)
+    await phone.register_push("push token of the victim")
+    await shop.server.put("/admin/v1/remote-config", {"values": {"secret_key": {"value": 1}}})
     content = a_journey()["message"]["content"] | {"title": "Secret title"}
     journey = await shop.server.post(
         "/admin/v1/journeys", a_journey("checkout_of_victim", message={"content": content})
@@ -100,11 +113,15 @@ def admin_attacks(world: World) -> dict[Route, list[tuple[str, Any, int]]]:
     to_device = a_message({"device_id": world.phone.device_id})
     to_profile = a_message({"profile_id": profile_id})
     event = an_event(profile_id=profile_id)
-    messages = "/admin/v1/messages"
+    messages, remote_config = "/admin/v1/messages", "/admin/v1/remote-config"
     return {
         ("GET", "/admin/v1/app"): [("/admin/v1/app", None, 200)],
         ("PUT", "/admin/v1/app"): [
             ("/admin/v1/app", {"id": world.shop.app_id, "name": "Taken over"}, 200)
+        ],
+        ("GET", remote_config): [(remote_config, None, 200)],
+        ("PUT", remote_config): [
+            (remote_config, {"app_id": world.shop.app_id, "values": {"k": {"value": 2}}}, 200)
         ],
         ("GET", "/admin/v1/journeys"): [("/admin/v1/journeys", None, 200)],
         ("POST", "/admin/v1/journeys"): [
@@ -143,6 +160,16 @@ def device_attacks(world: World) -> dict[Route, list[tuple[Any, int]]]:
         ("POST", "/v1/identity"): [({"user_id": "u_of_victim"}, 200)],
         ("DELETE", "/v1/identity"): [(None, 200)],
         ("GET", "/v1/config"): [(None, 200)],
+        ("PUT", "/v1/consent"): [
+            (
+                {"consent": {"messaging": False}, "at": NOW, "profile_id": world.phone.profile_id},
+                200,
+            )
+        ],
+        ("PUT", "/v1/push-token"): [
+            ({"token": "t", "provider": "fcm", "device_id": world.phone.device_id}, 204)
+        ],
+        ("DELETE", "/v1/push-token"): [(None, 204)],
     }
 
 

@@ -10,7 +10,9 @@ from uuid import uuid4
 import msgspec
 from litestar import Controller, Request, delete, get, post, put
 from litestar.di import NamedDependency, Provide
+from litestar.openapi.spec import SecurityRequirement
 from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from gateway.apps.model import App
@@ -22,15 +24,17 @@ from gateway.console.model import (
     KeyView,
     MessageAccepted,
     MessageRequest,
+    MessageView,
     ProfileView,
     Recipient,
     view_profile,
 )
-from gateway.devices.store import Devices
+from gateway.devices.config import RemoteConfig, RemoteConfigChange, next_version
+from gateway.devices.store import Devices, RemoteConfigs
 from gateway.edge import Edge, Scope
 from gateway.errors import Problem
 from gateway.eventlog import EventLog
-from gateway.inbox.model import Message, encode_content
+from gateway.inbox.model import check_message, encode_content
 from gateway.inbox.store import Watch
 from gateway.ingest.api import Ingest
 from gateway.ingest.model import UploadAnswer
@@ -44,9 +48,21 @@ from gateway.journeys.model import (
     profile_id_of_message,
 )
 from gateway.journeys.store import Journeys
+from gateway.openapi import (
+    NEEDS_SECRET_KEY,
+    NEEDS_STORE,
+    READS_ADMIN_BODY,
+    READS_BATCH,
+    SECRET_KEY,
+    answers,
+)
 from gateway.profiles.model import Profile
 from gateway.profiles.store import Profiles
 from gateway.records import MessageRequested, MessageWithdrawn, Sender, marks_of_causes
+
+_SECURITY: Sequence[SecurityRequirement] = ({SECRET_KEY: []},)
+_READS = (*NEEDS_SECRET_KEY, *READS_ADMIN_BODY, *NEEDS_STORE)
+_LOOKS_UP = (*NEEDS_SECRET_KEY, "not_found", *NEEDS_STORE)
 
 
 class Console(msgspec.Struct, frozen=True):
@@ -56,6 +72,7 @@ class Console(msgspec.Struct, frozen=True):
     apps: Apps
     devices: Devices
     journeys: Journeys
+    remote_configs: RemoteConfigs
     profiles: Profiles
     watch: Watch
     log: EventLog
@@ -87,13 +104,14 @@ class AppRoutes(Controller):
 
     path = "/admin/v1/app"
     tags: Sequence[str] | None = ("app",)
+    security: Sequence[SecurityRequirement] | None = _SECURITY
 
-    @get()
+    @get(operation_class=answers(*NEEDS_SECRET_KEY))
     async def show(self, app: NamedDependency[App], console: NamedDependency[Console]) -> AppView:
         """The app, its settings and its keys (without their secrets)."""
         return _view_app(app, console.apps)
 
-    @put()
+    @put(operation_class=answers(*_READS, "conflict"))
     async def change(
         self,
         data: JSONBody[AppChange],
@@ -109,20 +127,49 @@ class AppRoutes(Controller):
         return _view_app(changed, console.apps)
 
 
+class RemoteConfigRoutes(Controller):
+    """What the app's devices are told to do, as far as its owners decide."""
+
+    path = "/admin/v1/remote-config"
+    tags: Sequence[str] | None = ("remote configuration",)
+    security: Sequence[SecurityRequirement] | None = _SECURITY
+
+    @get(operation_class=answers(*NEEDS_SECRET_KEY))
+    async def show(
+        self, app: NamedDependency[App], console: NamedDependency[Console]
+    ) -> RemoteConfig:
+        """The remote configuration; of version 0 while there is none."""
+        return console.remote_configs.of_app(app.id)
+
+    @put(operation_class=answers(*_READS, "conflict"))
+    async def save(
+        self,
+        data: JSONBody[RemoteConfigChange],
+        app: NamedDependency[App],
+        console: NamedDependency[Console],
+    ) -> RemoteConfig:
+        """Replace the remote configuration; 409 when `version` is given and not the last one."""
+        before = console.remote_configs.of_app(app.id)
+        after = next_version(before, data, console.clock.now_ms())
+        await console.remote_configs.save(app.id, after, replacing=before)
+        return after
+
+
 class JourneyRoutes(Controller):
     """Which event leads to which message."""
 
     path = "/admin/v1/journeys"
     tags: Sequence[str] | None = ("journeys",)
+    security: Sequence[SecurityRequirement] | None = _SECURITY
 
-    @get()
+    @get(operation_class=answers(*NEEDS_SECRET_KEY))
     async def index(
         self, app: NamedDependency[App], console: NamedDependency[Console]
     ) -> list[Journey]:
         """All journeys, the oldest first."""
         return console.journeys.of_app(app.id)
 
-    @post()
+    @post(operation_class=answers(*_READS, "invalid_rule", "conflict"))
     async def create(
         self, data: JSONBody[Draft], app: NamedDependency[App], console: NamedDependency[Console]
     ) -> Journey:
@@ -134,7 +181,7 @@ class JourneyRoutes(Controller):
         await console.journeys.save(journey)
         return journey
 
-    @get("/{journey_id:str}")
+    @get("/{journey_id:str}", operation_class=answers(*NEEDS_SECRET_KEY, "not_found"))
     async def show(
         self,
         journey_id: FromPath[str],
@@ -144,7 +191,10 @@ class JourneyRoutes(Controller):
         """One journey."""
         return _journey(console, app, journey_id)
 
-    @put("/{journey_id:str}")
+    @put(
+        "/{journey_id:str}",
+        operation_class=answers(*_READS, "invalid_rule", "conflict", "not_found"),
+    )
     async def save(
         self,
         journey_id: FromPath[str],
@@ -155,7 +205,10 @@ class JourneyRoutes(Controller):
         """Save a new version; it replaces the one before for all that happens from now on."""
         return await _revise(console, _journey(console, app, journey_id), check(data))
 
-    @delete("/{journey_id:str}")
+    @delete(
+        "/{journey_id:str}",
+        operation_class=answers(*_LOOKS_UP, "conflict"),
+    )
     async def archive(
         self,
         journey_id: FromPath[str],
@@ -172,8 +225,12 @@ class MessageRoutes(Controller):
 
     path = "/admin/v1/messages"
     tags: Sequence[str] | None = ("messages",)
+    security: Sequence[SecurityRequirement] | None = _SECURITY
 
-    @post(status_code=202)
+    @post(
+        status_code=202,
+        operation_class=answers(*_READS, "invalid_rule", "not_found"),
+    )
     async def send(
         self,
         data: JSONBody[MessageRequest],
@@ -181,6 +238,7 @@ class MessageRoutes(Controller):
         console: NamedDependency[Console],
     ) -> MessageAccepted:
         """Send a message to a user, a profile or a device. With an `id` a repeat is harmless."""
+        check_message(data.content, data.trigger)
         recipient = await _recipient(console, app, data.to)
         profile_id = recipient.profile_id
         request_id = data.id or uuid4()
@@ -191,25 +249,26 @@ class MessageRoutes(Controller):
             message_id,
             data.priority,
             data.ttl_s,
-            data.display.once_per,
+            msgspec.to_builtins(data.display),
             encode_content(data.content),
+            b"" if data.trigger is UNSET else msgspec.json.encode(data.trigger),
         )
         await console.log.append(record, marks_of_causes("send", message_id), source=profile_id)
         return MessageAccepted(message_id)
 
-    @delete("/{message_id:str}", status_code=202)
+    @delete("/{message_id:str}", status_code=202, operation_class=answers(*_LOOKS_UP))
     async def withdraw(
         self,
         message_id: FromPath[str],
         app: NamedDependency[App],
         console: NamedDependency[Console],
     ) -> MessageAccepted:
-        """Withdraw a message: gone from every device within one poll. 404 when it is not live."""
+        """Withdraw a message: gone from every device within one poll. 404 when no device has it."""
         profile_id = profile_id_of_message(message_id)
         if profile_id is None:
             raise Problem("not_found", "no such message")
         shelf = await console.watch.shelf(app.id, profile_id)
-        if message_id not in shelf.messages:
+        if not shelf.has(message_id):
             raise Problem("not_found", "no such message waits for anybody")
         record = MessageWithdrawn(Sender(app.id, profile_id), console.clock.now_ms(), message_id)
         await console.log.append(record, marks_of_causes("withdraw", message_id), source=profile_id)
@@ -221,8 +280,12 @@ class EventRoutes(Controller):
 
     path = "/admin/v1/events"
     tags: Sequence[str] | None = ("events",)
+    security: Sequence[SecurityRequirement] | None = _SECURITY
 
-    @post(status_code=200)
+    @post(
+        status_code=200,
+        operation_class=answers(*_READS, *READS_BATCH),
+    )
     async def upload(
         self,
         request: Request[Any, Any, Any],
@@ -238,8 +301,9 @@ class ProfileRoutes(Controller):
 
     path = "/admin/v1/profiles"
     tags: Sequence[str] | None = ("profiles",)
+    security: Sequence[SecurityRequirement] | None = _SECURITY
 
-    @get()
+    @get(operation_class=answers(*_LOOKS_UP, "invalid_query"))
     async def find(
         self,
         user_id: FromQuery[str],
@@ -250,7 +314,7 @@ class ProfileRoutes(Controller):
         profile_id = console.apps.known_profile_id(app.id, user_id)
         return view_profile(await _profile(console, app, profile_id))
 
-    @get("/{profile_id:str}")
+    @get("/{profile_id:str}", operation_class=answers(*_LOOKS_UP))
     async def show(
         self,
         profile_id: FromPath[str],
@@ -260,7 +324,7 @@ class ProfileRoutes(Controller):
         """One profile."""
         return view_profile(await _profile(console, app, profile_id))
 
-    @get("/{profile_id:str}/decisions")
+    @get("/{profile_id:str}/decisions", operation_class=answers(*_LOOKS_UP))
     async def decisions(
         self,
         profile_id: FromPath[str],
@@ -271,19 +335,19 @@ class ProfileRoutes(Controller):
         await _profile(console, app, profile_id)
         return await console.journeys.decisions(app.id, profile_id)
 
-    @get("/{profile_id:str}/messages")
+    @get("/{profile_id:str}/messages", operation_class=answers(*_LOOKS_UP))
     async def messages(
         self,
         profile_id: FromPath[str],
         app: NamedDependency[App],
         console: NamedDependency[Console],
-    ) -> list[Message]:
+    ) -> list[MessageView]:
         """What waits in the inbox."""
         await _profile(console, app, profile_id)
         shelf = await console.watch.shelf(app.id, profile_id)
         now = console.clock.now_ms()
         return [
-            msgspec.json.decode(shelved.json, type=Message)
+            msgspec.json.decode(shelved.json, type=MessageView)
             for shelved in shelf.messages.values()
             if shelved.expires_at > now
         ]

@@ -3,13 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from gateway.apps.model import AppName
-from gateway.inbox.model import Content, Display
+from gateway.inbox.model import Content, Display, Message
 from gateway.journeys.model import Priority, Ttl
-from gateway.profiles.model import Profile
-from gateway.records import HexId, UserId
+from gateway.profiles.model import KnownDevice, Profile
+from gateway.records import HexId, UserId, masked
+from gateway.rule import Trigger
 
 
 class Recipient(Struct, frozen=True, kw_only=True):
@@ -28,6 +29,7 @@ class MessageRequest(Struct, frozen=True, kw_only=True):
     ttl_s: Ttl = 7 * 86_400
     priority: Priority = 50
     display: Display = Display()
+    trigger: Trigger | UnsetType = UNSET
     id: UUID | None = None
 
 
@@ -35,6 +37,12 @@ class MessageAccepted(Struct, frozen=True):
     """The message will be in the inbox milliseconds later."""
 
     message_id: str
+
+
+class MessageView(Message, frozen=True, kw_only=True):
+    """A message with its content, which is only handed on elsewhere."""
+
+    content: Content  # type: ignore[assignment]  # the same JSON, read
 
 
 class AppChange(Struct, frozen=True):
@@ -64,14 +72,37 @@ class AppView(Struct, frozen=True):
     keys: list[KeyView]
 
 
+class PushView(Struct, frozen=True):
+    """Where pushes reach a device; of the token only enough to tell it from others."""
+
+    provider: str
+    token: str
+
+
 class DeviceView(Struct, frozen=True):
-    """A device of a profile."""
+    """A device of a profile; `push` is None when pushes don't reach this person there."""
 
     id: str
     platform: str
     form_factor: str
     first_seen: int
     last_seen: int
+    push: PushView | None
+
+
+class GroupView(Struct, frozen=True):
+    """A group that a person belongs to."""
+
+    id: str
+    properties: dict[str, Any]
+
+
+class ConsentView(Struct, frozen=True):
+    """The answer to one purpose: when it was given, and on which device."""
+
+    granted: bool
+    at: int
+    device_id: str | None
 
 
 class ProfileView(Struct, frozen=True):
@@ -88,6 +119,10 @@ class ProfileView(Struct, frozen=True):
     devices: list[DeviceView]
     linked_to: str | None
     links: list[str]
+    groups: dict[str, GroupView]
+    aliases: list[str]
+    left_out: dict[str, int]
+    consent: dict[str, ConsentView]
 
 
 def view_profile(profile: Profile) -> ProfileView:
@@ -101,10 +136,26 @@ def view_profile(profile: Profile) -> ProfileView:
         profile.counts,
         profile.attributes,
         profile.sessions,
-        [
-            DeviceView(id, known.platform, known.form_factor, known.first_seen, known.last_seen)
-            for id, known in profile.devices.items()
-        ],
+        [_view_device(id, known) for id, known in profile.devices.items()],
         profile.linked_to,
         profile.links,
+        {type: GroupView(group.id, group.properties) for type, group in profile.groups.items()},
+        profile.aliases,
+        profile.left_out,
+        {
+            purpose: ConsentView(answer.granted, answer.at, answer.device_id)
+            for purpose, answer in profile.consent.items()
+        },
+    )
+
+
+def _view_device(id: str, known: KnownDevice) -> DeviceView:
+    push = known.push
+    return DeviceView(
+        id,
+        known.platform,
+        known.form_factor,
+        known.first_seen,
+        known.last_seen,
+        None if push is None else PushView(push.provider, masked(push.token)),
     )

@@ -1,15 +1,15 @@
 """A device: what it tells about itself, what it is told."""
 
-import hashlib
 from typing import Annotated, Literal
 from uuid import UUID
 
 import jwt
-import msgspec
 from msgspec import Meta, Struct
 
+from gateway.devices.config import Config
 from gateway.errors import Problem
-from gateway.records import UserId
+from gateway.profiles.consent import PURPOSES_MAX
+from gateway.records import Purpose, PushProvider, PushToken, Time, UserId
 
 Platform = Literal[
     "ios",
@@ -27,7 +27,9 @@ FormFactor = Literal["phone", "tablet", "tv", "desktop"]
 Text = Annotated[str, Meta(max_length=128)]
 Size = Annotated[int, Meta(ge=0, le=100_000)]
 
-_POLL_WAIT_S = 25
+Answers = Annotated[dict[Purpose, bool], Meta(max_length=PURPOSES_MAX)]
+"""Purpose → whether the person agrees."""
+
 _PROOF_AGE_MAX_S = 86_400
 _PROOF_LEEWAY_S = 30
 
@@ -67,18 +69,22 @@ class Registration(Struct, frozen=True):
     form_factor: FormFactor
     device: DeviceInfo = DeviceInfo()
     sdk: Sdk = Sdk()
+    consent: Answers = {}
 
 
 class Device(Struct, frozen=True):
     """A device as it is stored.
 
-    `profile_id`: whose it is now; `issued_at`: when its newest token was issued, later than all before, ms.
+    `profile_id`: whose it is now; `issued_at`: when its newest token was issued, later than all before, ms;
+    `push`: where pushes reach it; `told_at`: when its profile was last told of it, later than all before, ms.
     """
 
     id: str
     profile_id: str
     registration: Registration
     issued_at: int
+    push: PushToken | None = None
+    told_at: int = 0
 
 
 class Identification(Struct, frozen=True):
@@ -88,17 +94,24 @@ class Identification(Struct, frozen=True):
     proof: Annotated[str, Meta(max_length=4096)] | None = None
 
 
-class Config(Struct, frozen=True):
-    """What the gateway tells its clients to do. `etag` changes whenever anything else does."""
+class ConsentAnswers(Struct, frozen=True):
+    """The body of `PUT /v1/consent`. `at`: when the person answered, by the device's clock, ms UTC."""
 
-    etag: str
-    flush_at: int
-    flush_interval_ms: int
-    batch_events_max: int
-    batch_bytes_max: int
-    poll_wait_s: int
-    poll_interval_ms: int
-    trigger_events: list[str]
+    consent: Answers
+    at: Time
+
+
+class KnownAnswers(Struct, frozen=True):
+    """All that is known of a person's consent."""
+
+    consent: dict[str, bool]
+
+
+class PushRegistration(Struct, frozen=True):
+    """The body of `PUT /v1/push-token`."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=4096)]
+    provider: PushProvider
 
 
 class Registered(Struct, frozen=True):
@@ -119,24 +132,6 @@ class Identified(Struct, frozen=True):
     token: str
     expires_at: int
     server_time: int
-
-
-def new_config(
-    batch_events_max: int, batch_bytes_max: int, hold_s_max: float, trigger_events: list[str]
-) -> Config:
-    """The configuration of an app's clients."""
-    config = Config(
-        etag="",
-        flush_at=20,
-        flush_interval_ms=30_000,
-        batch_events_max=batch_events_max,
-        batch_bytes_max=batch_bytes_max,
-        poll_wait_s=min(_POLL_WAIT_S, int(hold_s_max)),  # longer ones would be refused
-        poll_interval_ms=60_000,
-        trigger_events=trigger_events,
-    )
-    digest = hashlib.blake2b(msgspec.json.encode(config), digest_size=8).hexdigest()
-    return msgspec.structs.replace(config, etag=digest)
 
 
 def check_proof(proof: str | None, secret: str, app_id: str, user_id: str, now_s: float) -> None:

@@ -1,15 +1,19 @@
-"""Device records in Valkey."""
+"""Device records in Valkey, and the remote configurations that every process keeps."""
 
 import msgspec
 
 from gateway import keyspace
+from gateway.definitions import Definitions, Table
+from gateway.devices.config import RemoteConfig
 from gateway.devices.model import Device
 from gateway.settings import Settings
 from gateway.valkey import Valkey
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Device).decode
-
+_encode_config = msgspec.json.Encoder().encode
+_decode_config = msgspec.json.Decoder(RemoteConfig).decode
+_NEVER_SET = RemoteConfig()
 
 Found = tuple[Device | None, bytes]
 """A device, and what `save` needs to replace it; (None, b"") when there is none."""
@@ -46,3 +50,20 @@ class Devices:
         return keyspace.device(
             keyspace.partition_of(device_id, self._partitions), app_id, device_id
         )
+
+
+class RemoteConfigs:
+    """The remote configurations of all apps, in memory; reading needs no I/O."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self._table: Table[RemoteConfig] = definitions.table(
+            keyspace.REMOTE_CONFIGS, _encode_config, _decode_config, lambda: None
+        )
+
+    def of_app(self, app_id: str) -> RemoteConfig:
+        """The remote configuration of an app, of version 0 when it never set one."""
+        return self._table.values.get(app_id, _NEVER_SET)
+
+    async def save(self, app_id: str, config: RemoteConfig, *, replacing: RemoteConfig) -> None:
+        """Store what `next_version` made of what there was; see Table.save."""
+        await self._table.save(app_id, config, replacing if replacing.version else None)

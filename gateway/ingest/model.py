@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from gateway.errors import Problem
+from gateway.profiles.changes import CHANGING_TYPES, fault_of_change
 from gateway.records import (
     ITEMS_MAX,
     NAME_CHARS_MAX,
@@ -149,6 +150,11 @@ class BatchReader(Generic[E]):
         events = batch.events
         if not 0 < len(events) <= self._events_max or self._may_hide_faults(body):
             return self._read_apart(body)
+        # In two steps, because most batches have none of these: 1 µs for 50 events.
+        if not CHANGING_TYPES.isdisjoint([event.type for event in events]) and any(
+            fault_of_change(event.type, event.name, event.props) for event in events
+        ):
+            return self._read_apart(body)
         try:
             marks = marks_of(batch.batch_id, [event.id for event in events])
         except ValueError:
@@ -218,6 +224,8 @@ class BatchReader(Generic[E]):
             marks_of(event.id, ())
         except _UNREADABLE as error:
             return readable_id, "invalid_event", str(error)
+        if nonsense := fault_of_change(event.type, event.name, event.props):
+            return readable_id, "invalid_event", nonsense
         return event
 
 

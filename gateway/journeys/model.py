@@ -5,47 +5,41 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from gateway.inbox.model import Content, Display, encode_content
-from gateway.journeys.rule import (
+from gateway.inbox.model import Content, Display, check_message, encode_content
+from gateway.records import Event
+from gateway.rule import (
     ABSENT,
     Matcher,
     Rule,
+    Trigger,
     compile_rules,
     explain,
     look_up,
-    parse,
     properties_of,
+    rule_of,
 )
-from gateway.records import Event, Name
 
 Priority = Annotated[int, Meta(ge=0, le=100)]
 Ttl = Annotated[int, Meta(ge=1, le=400 * 86_400)]
 Status = Literal["live", "paused", "archived"]
 Outcome = Literal["sent", "stopped"]
 CANDIDATES_REMEMBERED = 3
-Gate = Literal["where", "max_age", "limit", "cooldown", "inbox"]
+Gate = Literal["where", "consent", "max_age", "limit", "cooldown", "inbox"]
 
 
 # -- definitions ------------------------------------------------------------------------------
 
 
-class Trigger(Struct, frozen=True, omit_defaults=True):
-    """What starts a journey: an event of this name whose properties fit the rule."""
-
-    event: Name
-    where: dict[str, Any] | None = None
-
-
 class MessageTemplate(Struct, frozen=True):
-    """The message at the end of a journey."""
+    """The message at the end of a journey. With a trigger it waits on the devices for another event."""
 
     content: Content
     priority: Priority = 50
     ttl_s: Ttl = 7 * 86_400
     display: Display = Display()
+    trigger: Trigger | UnsetType = UNSET
 
 
 class Limits(Struct, frozen=True):
@@ -79,14 +73,9 @@ class Journey(Struct, frozen=True):
 
 def check(draft: Draft) -> Draft:
     """The draft, if it is good. Raises Problem `invalid_rule` or `invalid_body`."""
-    _rule_of(draft)
-    encode_content(draft.message.content)
+    rule_of(draft.entry)
+    check_message(draft.message.content, draft.message.trigger)
     return draft
-
-
-def _rule_of(draft: Draft) -> Rule | None:
-    where = draft.entry.where
-    return None if where is None else parse(msgspec.json.encode(where))
 
 
 class LiveJourney(Struct, frozen=True):
@@ -154,7 +143,7 @@ def _ready(journey: Journey) -> LiveJourney:
         journey.id,
         journey.version,
         journey.updated_at,
-        _rule_of(draft),
+        rule_of(draft.entry),
         draft.limits,
         draft.message,
         encode_content(draft.message.content),
@@ -263,14 +252,31 @@ def _is_small(value: object) -> bool:
             return True
 
 
+def gate_of_consent(granted: bool | None) -> list[GateResult]:
+    """The gate of a person who has been asked about messages; none when nobody has (None)."""
+    return [] if granted is None else [GateResult("consent", granted, _MESSAGING[granted])]
+
+
+_MESSAGING = {True: "messaging is granted", False: "messaging is denied"}
+
+
 def decide(
-    journey: LiveJourney, standing: Standing, at: int, now: int, *, room: bool
+    journey: LiveJourney,
+    standing: Standing,
+    at: int,
+    now: int,
+    *,
+    room: bool,
+    messaging: bool | None = None,
 ) -> list[GateResult]:
     """The gates of a candidate whose event fits the rule, up to the first that fails.
 
-    `at`: when the event happened, `now`: when it arrived, both ms UTC; `room`: the inbox is not full.
+    `at`: when the event happened, `now`: when it arrived, both ms UTC; `room`: the inbox is not full;
+    `messaging`: what the person answered to messages, None when they were not asked.
     """
-    gates = [GateResult("where", passed=True)]
+    gates = [GateResult("where", passed=True), *gate_of_consent(messaging)]
+    if not gates[-1].passed:
+        return gates
     limits = journey.limits
     if limits.max_age_s is not None:
         late_s = (now - at) // 1000

@@ -1,6 +1,6 @@
--- Save a definition (an app, a journey), unless it has changed since the caller read it.
+-- Save a definition (an app, a journey, …), unless it has changed since the caller read it.
 --
--- KEYS 1  {definitions}:apps or :journeys   hash
+-- KEYS 1  {definitions}:apps, :journeys, …  hash
 --      2  {definitions}:version             int   grows with every change
 -- ARGV 1  field
 --      2  the definition, packed

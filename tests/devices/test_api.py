@@ -35,6 +35,7 @@ async def test_new_device_gets_a_profile_a_token_and_a_configuration(
         "form_factor": "tv",
         "first_seen": NOW,
         "last_seen": NOW,
+        "push": None,
     }
     assert profile["user_id"] is None
 
@@ -483,12 +484,19 @@ async def test_old_token_stays_dead_after_the_same_person_logs_in_again(phone: P
     assert code_of(logout) == "401 token_superseded"
 
 
+@pytest.mark.parametrize("lost_refreshes", [0, 1, 2])
 @pytest.mark.parametrize("method, body", [("DELETE", {}), ("POST", {"user_id": "u2"})])
 async def test_move_that_broke_off_after_its_first_mark_can_be_repeated(
-    phone: Phone, method: str, body: dict[str, str]
+    shop: Shop, phone: Phone, method: str, body: dict[str, str], lost_refreshes: int
 ) -> None:
-    """As if the process had died there: the token reads nothing any more, but it is all the device has."""
+    """As if the process had died there: the token reads nothing any more, but it is all the device has.
+
+    Also when newer ones were issued, whose answers did not reach it.
+    """
     await phone.login("u1")
+    for _ in range(lost_refreshes):
+        answer = await shop.register(None, **{"X-Device-Token": phone.token})
+        assert code_of(answer) == "201"
     watch = phone.shop.gateway.application._watch
     assert watch is not None
     claims = phone.shop.gateway.core.apps.tokens.verify(phone.token.encode(), 0)

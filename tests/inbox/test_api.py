@@ -80,6 +80,7 @@ async def test_what_one_device_showed_is_withdrawn_from_the_others(
     await shop.gateway.settled()
     page = await tablet.receive()
     assert (page["messages"], page["withdrawn"]) == ([], [sent])
+    assert (await phone.receive())["withdrawn"] == [], "its person reads it"
 
 
 async def test_receipt_alone_withdraws_nothing(worker: None, shop: Shop, phone: Phone) -> None:

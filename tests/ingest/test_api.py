@@ -110,6 +110,42 @@ async def test_batch_with_only_bad_events_is_refused_with_all_verdicts(phone: Ph
     assert [bad["index"] for bad in answer.json()["rejected"]] == [0, 1]
 
 
+async def test_changes_of_a_profile_are_seen_in_it(worker: None, shop: Shop, phone: Phone) -> None:
+    company = {"group_id": "acme", "size": 10}
+    changes = {
+        "set": {"plan": "pro", "city": "Bonn"},
+        "set_once": {"plan": "free", "source": "ad"},
+        "increment": {"visits": 2, "city": 1},
+        "unset": {"source": None},
+    }
+    answer = await phone.send(
+        a_batch(
+            *[an_event(name, type="profile", props=props) for name, props in changes.items()],
+            an_event("increment", type="profile", props={"visits": "two"}),
+            an_event("company", type="group", props=company, seq=5),
+            an_event("alias", type="alias", props={"alias": "crm-7"}),
+        )
+    )
+    (rejected,) = answer.json()["rejected"]
+    assert (rejected["index"], rejected["code"]) == (4, "invalid_event")
+    profile = await shop.profile(phone.profile_id)
+    assert profile["attributes"] == {"plan": "pro", "city": "Bonn", "visits": 2}
+    assert profile["groups"] == {"company": {"id": "acme", "properties": {"size": 10}}}
+    assert (profile["aliases"], profile["left_out"]) == (["crm-7"], {"not_a_number": 1})
+    assert profile["events"] == 6
+
+
+async def test_server_may_change_a_profile_too(worker: None, shop: Shop, phone: Phone) -> None:
+    await phone.login("u1")
+    body = a_batch(
+        an_event("increment", type="profile", props={"orders": 1}, user_id="u1"),
+        an_event("multiply", type="profile", props={"orders": 2}, user_id="u1"),
+    )
+    answer = await shop.server.post("/admin/v1/events", body)
+    assert (answer["accepted"], len(answer["rejected"])) == (1, 1)
+    assert (await shop.profile(phone.profile_id))["attributes"] == {"orders": 1}
+
+
 async def test_batch_of_duplicates_and_bad_events_is_no_failure(phone: Phone) -> None:
     event = an_event()
     await phone.upload(event)

@@ -91,6 +91,17 @@ LIMITS: dict[str, tuple[str, Callable[[int], dict[str, Any]], int]] = {
     "whole numbers": ("invalid_event", lambda n: an_event(props={"v": n}), 2**63 - 1),
     "negative whole numbers": ("invalid_event", lambda n: an_event(props={"v": -n}), 2**63),
     "time": ("invalid_event", lambda n: an_event(ts=n), 4_102_444_800_000),
+    "sequence number": ("invalid_event", lambda n: an_event(seq=n), 2**63 - 1),
+    "characters of a group's id": (
+        "invalid_event",
+        lambda n: an_event("company", type="group", props={"group_id": "ä" * n}),
+        256,
+    ),
+    "characters of an alias": (
+        "invalid_event",
+        lambda n: an_event("alias", type="alias", props={"alias": "ä" * n}),
+        256,
+    ),
 }
 
 
@@ -143,6 +154,15 @@ WRONG: dict[str, Any] = {
     "a time before 1970": an_event(ts=-1),
     "a time in words": an_event(ts="2026-01-01T00:00:00Z"),
     "a broken time": an_event(ts=1.5),
+    "a negative sequence number": an_event(seq=-1),
+    "a broken sequence number": an_event(seq=1.5),
+    "a sequence number in words": an_event(seq="1"),
+    "an unknown change of a profile": an_event("multiply", type="profile", props={"n": 2}),
+    "an increment by a text": an_event("increment", type="profile", props={"m": 1, "n": "1"}),
+    "an increment by true": an_event("increment", type="profile", props={"n": True}),
+    "a group without an id": an_event("company", type="group"),
+    "a group with an empty id": an_event("company", type="group", props={"group_id": ""}),
+    "an alias that is a number": an_event("alias", type="alias", props={"alias": 7}),
     "props that are a list": an_event(props=[1]),
     "props that are null": an_event(props=None),
     "a string": "purchase",
@@ -245,6 +265,19 @@ def test_batch_of_as_many_events_as_allowed_is_read() -> None:
         assert verdicts(a_batch(*[an_event() for _ in range(count)])) == ["ok"] * count
 
 
+@pytest.mark.parametrize("is_json", [True, False], ids=["json", "msgpack"])
+def test_sequence_number_is_kept(is_json: bool) -> None:
+    batch = a_batch(an_event(seq=0), an_event(seq=7), an_event(seq=None), an_event())
+    reading = READERS[is_json].read(encode(batch, is_json=is_json))
+    assert [event.seq for event in reading.events] == [0, 7, None, None]
+
+
+def test_rejected_change_says_what_is_wrong_with_it() -> None:
+    event = an_event("increment", type="profile", props={"visits": "two"})
+    (rejection,) = READERS[True].read(encode(a_batch(an_event(), event))).rejected
+    assert rejection.detail == "props.visits: increment takes finite numbers"
+
+
 # --- laws ------------------------------------------------------------------------------------
 
 scalars = (
@@ -264,12 +297,16 @@ values = st.recursive(
 events = st.fixed_dictionaries(
     {
         "id": st.uuids().map(str) | st.sampled_from(["", "x", 1, None]),
-        "type": st.sampled_from(["track", "identify", "", "t" * 129, 5]),
-        "name": st.sampled_from(["purchase", "", "n" * 128, "n" * 129, None]),
+        "type": st.sampled_from(["track", "identify", "profile", "group", "", "t" * 129, 5]),
+        "name": st.sampled_from(["purchase", "set", "increment", "", "n" * 128, "n" * 129, None]),
         "ts": st.sampled_from([NOW, 0, -1, 4_102_444_800_001, "1", 1.0, 1.5]),
     },
     optional={
-        "props": st.dictionaries(keys, values, max_size=4) | values,
+        "props": st.dictionaries(keys, values, max_size=4)
+        | values
+        | st.dictionaries(keys, st.integers(0, 3), max_size=2)
+        | st.builds(lambda id: {"group_id": id}, st.text(max_size=2)),
+        "seq": st.sampled_from([0, 7, 2**63 - 1, 2**63, -1, None, "1"]),
         "session_id": st.sampled_from(["s", "", "s" * 129, None, 3]),
         "unknown": values,
     },

@@ -37,9 +37,10 @@ def verdict(
     at: int = NOW,
     now: int = NOW,
     room: bool = True,
+    messaging: bool | None = None,
 ) -> str:
     """`sent`, or the gate that stopped it."""
-    gates = decide(journey, standing or Standing(), at, now, room=room)
+    gates = decide(journey, standing or Standing(), at, now, room=room, messaging=messaging)
     assert all(gate.passed for gate in gates[:-1]), "the first gate that fails is the last"
     return "sent" if gates[-1].passed else gates[-1].gate
 
@@ -77,9 +78,24 @@ def test_full_inbox_stops_the_message() -> None:
     assert verdict(a_live(), room=False) == "inbox"
 
 
+@pytest.mark.parametrize(
+    "messaging, gates",
+    [
+        (None, ["where", "inbox"]),
+        (True, ["where", "consent", "inbox"]),
+        (False, ["where", "consent"]),
+    ],
+)
+def test_consent_is_a_gate_for_who_was_asked(messaging: bool | None, gates: list[str]) -> None:
+    found = decide(a_live(), Standing(), NOW, NOW, room=True, messaging=messaging)
+    assert [gate.gate for gate in found] == gates
+    assert found[-1].passed is (messaging is not False)
+
+
 def test_first_gate_that_fails_is_the_one_that_is_told() -> None:
     journey = a_live(max_age_s=60, per_profile=1, cooldown_s=60)
     standing = Standing(1, NOW)
+    assert verdict(journey, standing, at=NOW - 100_000, messaging=False) == "consent"
     assert verdict(journey, standing, at=NOW - 100_000, room=False) == "max_age"
     assert verdict(journey, standing, room=False) == "limit"
     assert verdict(journey, Standing(0, 0), room=False) == "inbox"

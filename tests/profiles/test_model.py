@@ -1,11 +1,13 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.profiles.changes import ATTRIBUTES_MAX
+from gateway.profiles.consent import allows, take_answers
 from gateway.profiles.model import (
-    ATTRIBUTES_MAX,
     COUNTED_NAMES_MAX,
     DEVICES_MAX,
     KnownDevice,
@@ -14,8 +16,9 @@ from gateway.profiles.model import (
     fold,
     meet_device,
     set_attributes,
+    set_push,
 )
-from gateway.records import Event
+from gateway.records import Event, PushToken
 from tests.builders import NOW, a_read_event
 
 PHONE = "phone"
@@ -81,6 +84,16 @@ def test_stored_profile_is_read_back_as_it_was(batch: list[Event]) -> None:
     meet_device(profile, PHONE, "ios", "phone", NOW)
     packed = msgspec.msgpack.encode(profile)
     assert msgspec.msgpack.decode(packed, type=Profile) == profile
+
+
+def test_profile_that_an_older_version_stored_is_read() -> None:
+    """By position, and what came later is empty."""
+    profile = a_profile(a_read_event(session_id="s"), identify(plan="pro"))
+    meet_device(profile, PHONE, "ios", "phone", NOW)
+    fields = msgspec.msgpack.decode(msgspec.msgpack.encode(profile))
+    devices = {id: device[:4] for id, device in fields[8].items()}
+    old = msgspec.msgpack.encode([*fields[:8], devices, *fields[9:13]])
+    assert msgspec.msgpack.decode(old, type=Profile) == profile
 
 
 # --- sessions --------------------------------------------------------------------------------
@@ -172,6 +185,56 @@ def test_device_that_registers_again_keeps_when_it_was_first_seen() -> None:
     meet_device(profile, PHONE, "ios", "phone", NOW)
     meet_device(profile, PHONE, "ios", "tablet", NOW + 5)
     assert profile.devices == {PHONE: KnownDevice("ios", "tablet", NOW, NOW + 5)}
+
+
+@given(st.permutations(range(5)))
+def test_push_token_is_the_one_that_was_told_last_whatever_arrives_last(order: list[int]) -> None:
+    tellings = [PushToken("a", "fcm"), None, PushToken("b", "fcm"), PushToken("c", "apns"), None]
+    for last in range(5):
+        profile = a_profile()
+        meet_device(profile, PHONE, "ios", "phone", NOW)
+        for number in order:
+            if number <= last:
+                set_push(profile, PHONE, tellings[number], NOW + number)
+        assert profile.devices[PHONE].push == tellings[last]
+
+
+def test_push_token_of_a_device_that_made_room_is_not_kept() -> None:
+    profile = a_profile()
+    set_push(profile, PHONE, PushToken("a", "fcm"), NOW)
+    assert profile.devices == {}
+
+
+def test_linked_profile_hands_over_no_push_token() -> None:
+    known, anonymous = a_profile(), a_profile(id="anonymous")
+    meet_device(anonymous, PHONE, "ios", "phone", NOW)
+    set_push(anonymous, PHONE, PushToken("a", "fcm"), NOW)
+    absorb(known, anonymous)
+    assert known.devices[PHONE].push is None
+
+
+@pytest.mark.parametrize("side", ["known", "anonymous"])
+def test_what_an_anonymous_profile_did_stays_behind_when_either_side_denies_analytics(
+    side: str,
+) -> None:
+    known, anonymous = a_profile(), a_profile(id="anonymous")
+    meet_device(anonymous, PHONE, "ios", "phone", NOW)
+    told = [
+        a_read_event(session_id="s"),
+        identify(plan="pro"),
+        a_read_event("company", type="group", props={"group_id": "acme"}),
+        a_read_event("alias", type="alias", props={"alias": "crm-7"}),
+    ]
+    for event in told:
+        fold(anonymous, event, NOW, PHONE)
+    denying = known if side == "known" else anonymous
+    take_answers(denying.consent, {"analytics": False}, NOW, PHONE)
+    absorb(known, anonymous)
+    assert (known.events, known.counts, known.sessions, known.recent_sessions) == (0, {}, 0, [])
+    assert (known.attributes, known.groups, known.aliases) == ({}, {}, [])
+    assert known.devices == {PHONE: KnownDevice("ios", "phone", NOW, NOW)}
+    assert known.links == ["anonymous"]
+    assert not allows(known.consent, "analytics")
 
 
 def test_devices_of_the_anonymous_profile_come_along() -> None:

@@ -143,7 +143,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-async def eventually(condition: Callable[[], object], within_s: float = 30.0) -> None:
+async def eventually(condition: Callable[[], object], within_s: float = 60.0) -> None:
     """Return as soon as the condition holds."""
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 (most conditions are other processes' doing)

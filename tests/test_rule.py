@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.errors import Problem
-from gateway.journeys.rule import Rule, compile_rules, count_leaves, explain, parse
+from gateway.rule import Rule, compile_rules, count_leaves, explain, parse
 from tests.builders import Json, a_leaf
 
 

@@ -1,5 +1,7 @@
 """The rule language on event properties: parsed once, compiled to one function, explained on demand.
 
+Journeys decide by it here; messages carry such a rule to devices, which decide by it themselves.
+
 Two-valued: a leaf is true or false, never unknown. A missing property or one of another type makes every
 operator false; `ne` and `not_in` are exactly the negations of `eq` and `in`.
 """
@@ -11,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from gateway.errors import Problem
+from gateway.records import Name
 
 LEAVES_MAX = 64
 DEPTH_MAX = 8
@@ -54,11 +57,23 @@ class Not(Struct, frozen=True, forbid_unknown_fields=True):
 Rule = Leaf | AllOf | AnyOf | Not
 
 
-def parse(raw: bytes) -> Rule:
-    """A rule from its JSON. Raises Problem `invalid_rule` that says where it is wrong."""
-    rule = _parse(raw, "where", 1)
+class Trigger(Struct, frozen=True, omit_defaults=True):
+    """An event of this name whose properties fit the rule; without a rule all of them do."""
+
+    event: Name
+    where: dict[str, Any] | None = None
+
+
+def rule_of(trigger: Trigger, path: str = "where") -> Rule | None:
+    """The rule of a trigger. Raises as `parse`."""
+    return None if trigger.where is None else parse(msgspec.json.encode(trigger.where), path)
+
+
+def parse(raw: bytes, path: str = "where") -> Rule:
+    """A rule from its JSON. Raises Problem `invalid_rule` that says where it is wrong, from `path` on."""
+    rule = _parse(raw, path, 1)
     if (leaves := count_leaves(rule)) > LEAVES_MAX:
-        raise Problem("invalid_rule", f"where: {leaves} comparisons, at most {LEAVES_MAX}")
+        raise Problem("invalid_rule", f"{path}: {leaves} comparisons, at most {LEAVES_MAX}")
     return rule
 
 
