@@ -149,7 +149,7 @@ def _member(
             try:
                 outcome = play(life, shop, folder, pace, screen, stop.is_set)
             except Exception as error:  # noqa: BLE001 - counted and shown; the others live on
-                outcome = Outcome(life.user_id, life.handset.form_factor, life.handset.platform)
+                outcome = Outcome(life.user_id, life.handset.form_factor, life.handset.name)
                 outcome.error = f"{type(error).__name__}: {error}"
             shutil.rmtree(folder, ignore_errors=True)
             ended.put(outcome)

@@ -187,7 +187,7 @@ def _introduce(console: Console, lives: Sequence[Life], at_once: int) -> None:
     orders = sum(len(life.customer.purchases) for life in lives)
     named: dict[str, str] = {}
     for life in lives:
-        device = life.handset.device
+        device = life.handset.described
         if device.manufacturer and device.model:
             named.setdefault(life.handset.form_factor, f"{device.manufacturer} {device.model}")
     console.print(

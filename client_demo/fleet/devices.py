@@ -8,19 +8,13 @@ import importlib.util
 import random
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
 from client_demo.fleet.errors import DemoError
-from zuruf import Device, Screen
-
-Platform = Literal[
-    "ios", "android", "tvos", "androidtv", "firetv", "tizen", "webos", "roku", "web", "desktop"
-]
-FormFactor = Literal["phone", "tablet", "tv", "desktop"]
+from zuruf import Device, FormFactor, PlatformName, Screen, SystemPlatform
 
 FOLDER = Path("tests", "fixtures", "upstream")
 SHARES: dict[FormFactor, float] = {"phone": 0.70, "tablet": 0.20, "tv": 0.10}
@@ -39,7 +33,7 @@ _SCREENS: dict[FormFactor, Screen] = {
     "tablet": Screen(1600, 2560, 2.0),
     "tv": Screen(1920, 1080, 1.0),
 }
-_MOBILE: dict[str, Platform] = {
+_MOBILE: dict[str, PlatformName] = {
     "Android": "android",
     "CyanogenMod": "android",
     "Fire OS": "android",
@@ -50,7 +44,7 @@ _MOBILE: dict[str, Platform] = {
     "iOS": "ios",
     "iPadOS": "ios",
 }
-_TV: dict[str, Platform] = {
+_TV: dict[str, PlatformName] = {
     "Android": "androidtv",
     "Android TV": "androidtv",
     "Google TV": "androidtv",
@@ -72,16 +66,7 @@ _HOW_TO_INSTALL = (
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, slots=True)
-class Handset:
-    """A device as the SDK is told about it."""
-
-    platform: Platform
-    form_factor: FormFactor
-    device: Device
-
-
-def describe(entry: Mapping[str, Any]) -> Handset | None:
+def describe(entry: Mapping[str, Any]) -> SystemPlatform | None:
     """Turn one entry of the test data into a device; None when it is none of our kinds."""
     seen = entry.get("device")
     kind = _KINDS.get(str(seen.get("type"))) if isinstance(seen, Mapping) else None
@@ -95,10 +80,10 @@ def describe(entry: Mapping[str, Any]) -> Handset | None:
     # What has no app store runs web apps: HbbTV sets, VIDAA, Windows Phone.
     platform = (_TV if kind == "tv" else _MOBILE).get(name, "web")
     assert isinstance(seen, Mapping), "only a mapping has a kind"
-    return Handset(
-        platform=platform,
+    return SystemPlatform(
+        name=platform,
         form_factor=kind,
-        device=Device(
+        described=Device(
             manufacturer=_text(seen.get("brand")),
             model=_text(seen.get("model")),
             os_version=_text(f"{name} {version}"),
@@ -109,7 +94,7 @@ def describe(entry: Mapping[str, Any]) -> Handset | None:
     )
 
 
-def parse(text: str) -> list[Handset]:
+def parse(text: str) -> list[SystemPlatform]:
     """Read one file of the test data."""
     entries = yaml.load(text, Loader=_Loader)  # noqa: S506 - both loaders are the safe ones
     found = (describe(entry) for entry in entries or [] if isinstance(entry, Mapping))
@@ -136,9 +121,9 @@ def find() -> Path:
     raise DemoError(f"The user agents of real devices are not installed. {_HOW_TO_INSTALL}")
 
 
-def draw(folder: Path, number: int, chance: random.Random) -> list[Handset]:
+def draw(folder: Path, number: int, chance: random.Random) -> list[SystemPlatform]:
     """Draw this many devices, no two from the same user agent as long as there are others."""
-    drawn: list[Handset] = []
+    drawn: list[SystemPlatform] = []
     for kind, share in divide(number).items():
         files = sorted(folder.glob(f"{_FILES[kind]}.yml"))
         files += sorted(folder.glob(f"{_FILES[kind]}-*.yml"))
@@ -152,9 +137,9 @@ def draw(folder: Path, number: int, chance: random.Random) -> list[Handset]:
     return drawn
 
 
-def _enough(files: Iterable[Path], kind: FormFactor, number: int) -> list[Handset]:
+def _enough(files: Iterable[Path], kind: FormFactor, number: int) -> list[SystemPlatform]:
     """Read only as many files as are needed: all of them take seconds."""
-    known: list[Handset] = []
+    known: list[SystemPlatform] = []
     for file in files:
         handsets = parse(file.read_text(encoding="utf-8"))
         known += [handset for handset in handsets if handset.form_factor == kind]

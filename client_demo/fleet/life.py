@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from client_demo.fleet.devices import Handset
 from client_demo.fleet.journeys import REGULAR, THANKS, WELCOME, Order, fits
 from client_demo.fleet.purchases import Customer
 from client_demo.fleet.tally import Outcome
-from zuruf import Config, DisplayDecision, Message, Show, Zuruf
+from zuruf import Config, DisplayDecision, Message, Show, SystemPlatform, Zuruf
 
 CLICK_CHANCE = 0.3
 REOPENED_MAX = 2
@@ -48,7 +47,7 @@ class Life:
 
     user_id: str
     customer: Customer
-    handset: Handset
+    handset: SystemPlatform
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +113,18 @@ def play(
     """Live one life: open the app, log in, buy in the order of the history, close the app."""
     handset, purchases = life.handset, life.customer.purchases
     chance = random.Random(life.user_id)
-    outcome = Outcome(life.user_id, handset.form_factor, handset.platform)
+    outcome = Outcome(life.user_id, handset.form_factor, handset.name)
     eyes, tracked = _Eyes(shop, outcome, chance), outcome.tracked
     config = Config(
         endpoint=shop.endpoint,
         publishable_key=shop.publishable_key,
         storage_dir=home,
-        platform=handset.platform,
-        form_factor=handset.form_factor,
-        device=handset.device,
+        platform=handset,
         callback_executor=executor,
     )
     client = Zuruf(config)
     try:
-        client.on_message(eyes.look)
+        client.in_app.on_message(eyes.look)
         tracked["home"] += bool(client.screen("home"))
         # The first screen was seen by somebody anonymous; the login makes it theirs.
         client.identify(life.user_id, {"cohort": f"{purchases[0].date:%Y-%m}"})
@@ -171,7 +168,7 @@ def play(
 
 
 def _close(client: Zuruf, outcome: Outcome, pace: Pace) -> None:
-    outcome.unsent = client.close(pace.close_s).remaining
+    outcome.unsent = client.shutdown(pace.close_s).remaining
     diagnostics = client.diagnostics()
     outcome.acknowledged += diagnostics.sent_events
     outcome.dropped.update(diagnostics.dropped)

@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from zuruf.decisions.canonical import mended
+from zuruf.decisions.values import INTEGER_MAX, INTEGER_MIN, items, mapping, whole
+
 SHOWN, CLICKED, DISMISSED = "message_shown", "message_clicked", "message_dismissed"
 RECEIVED, FAILED = "message_received", "message_failed"
+ANSWERED = "survey_answered"
+INLINE = "inline"
 # A message that names no end is dropped after this: nobody waits for it any more.
 LIFE_MS_DEFAULT = 30 * 24 * 60 * 60 * 1000
 
@@ -18,7 +23,7 @@ class DisplayDecision(Enum):
     """What the app does with a message it was given."""
 
     SHOW = "show"
-    """It takes care of the message: it is never handed over again."""
+    """It takes care of the message, which is never handed over again, and reports what becomes of it."""
     DEFER = "defer"
     """Not now: hand it over again at the next `screen()`, or after half a minute."""
     DISCARD = "discard"
@@ -35,6 +40,27 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A question of a survey. `kind` is `rating`, `choice`, `text` or a later one.
+
+    A choice has `options`; a rating goes from 1 to `scale`.
+    """
+
+    id: str
+    kind: str
+    label: str
+    options: tuple[str, ...] = ()
+    scale: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What to ask. The answers go to `Show.answered`."""
+
+    questions: tuple[Question, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """What to render, natively. `raw` has also what this version of the SDK does not know."""
 
@@ -44,7 +70,19 @@ class Content:
     image: str | None = None
     buttons: tuple[Button, ...] = ()
     theme: Mapping[str, Any] = field(default_factory=dict)
+    survey: Survey | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A message with a trigger waits on the device until such an event is recorded.
+
+    `where` is a rule over the event's props; None takes every event of that name.
+    """
+
+    event: str
+    where: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +98,30 @@ class Message:
     journey_id: str | None = None
     decision_id: str | None = None
     display: Mapping[str, Any] = field(default_factory=dict)
+    trigger: Trigger | None = None
+
+    @property
+    def is_overlay(self) -> bool:
+        """It covers the screen, so there is one at a time; an inline message has its own place."""
+        return self.content.layout != INLINE
+
+
+@dataclass(frozen=True, slots=True)
+class InboxMessage:
+    """A message as it lies in the inbox."""
+
+    message: Message
+    is_read: bool = False
 
 
 MessageCallback = Callable[["Message", "Show"], DisplayDecision | None]
 
 
 class Show:
-    """What the app reports about one message. Safe from any thread; never waits, never raises."""
+    """What the app reports about one message. Safe from any thread; never waits, never raises.
+
+    The next overlay comes up when this one is gone: after `dismissed`, `clicked` or `failed`.
+    """
 
     def __init__(
         self,
@@ -84,7 +139,7 @@ class Show:
     def is_current(self) -> bool:
         """False when the message must not be on the screen any more.
 
-        It was withdrawn, has expired, or the person on the device has changed.
+        It was withdrawn, has expired, the person on the device has changed or wants no messages.
         """
         return self._is_current()
 
@@ -95,6 +150,10 @@ class Show:
     def clicked(self, button_id: str) -> None:
         """The person chose a button."""
         self._report(CLICKED, {"message_id": self.message.id, "button": button_id})
+
+    def answered(self, answers: dict[str, Any]) -> None:
+        """The person answered the survey: question id → value. Counts once."""
+        self._report_once(ANSWERED, {"answers": answers})
 
     def dismissed(self, reason: str = "closed") -> None:
         """The message is gone from the screen. Counts once."""
@@ -114,24 +173,33 @@ class Show:
 
 def read_message(value: Any, now_ms: int) -> Message | None:
     """Read a message of the wire as far as it can be understood; None when it has no id."""
-    if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not value["id"]:
+    if not isinstance(value, dict) or not _text(value.get("id"), ""):
         return None
     created_at = _whole(value.get("created_at"), now_ms)
     return Message(
-        id=value["id"],
-        content=_content(_mapping(value.get("content"))),
+        id=_text(value["id"], ""),
+        content=_content(mapping(value.get("content"))),
         priority=_whole(value.get("priority"), 0),
         created_at=created_at,
-        expires_at=_whole(value.get("expires_at"), created_at + LIFE_MS_DEFAULT),
+        expires_at=_whole(value.get("expires_at"), min(created_at + LIFE_MS_DEFAULT, INTEGER_MAX)),
         channel=_text(value.get("channel"), "in_app"),
         journey_id=_text_or_none(value.get("journey_id")),
         decision_id=_text_or_none(value.get("decision_id")),
-        display=_mapping(value.get("display")),
+        display=mapping(value.get("display")),
+        trigger=_trigger(value["trigger"]) if value.get("trigger") is not None else None,
     )
 
 
+def _trigger(value: Any) -> Trigger:
+    """Read a trigger. One that cannot be understood never fires: no event has an empty name."""
+    wanted = mapping(value)
+    where = wanted.get("where")
+    if where is not None and not isinstance(where, dict):
+        return Trigger("")
+    return Trigger(_text(wanted.get("event"), ""), where)
+
+
 def _content(value: Mapping[str, Any]) -> Content:
-    buttons = value.get("buttons")
     return Content(
         layout=_text(value.get("layout"), "modal"),
         title=_text(value.get("title"), ""),
@@ -141,27 +209,50 @@ def _content(value: Mapping[str, Any]) -> Content:
             Button(
                 id=_text(button.get("id"), ""),
                 label=_text(button.get("label"), ""),
-                action=_mapping(button.get("action")),
+                action=mapping(button.get("action")),
             )
-            for button in (buttons if isinstance(buttons, list) else [])
+            for button in items(value.get("buttons"))
             if isinstance(button, dict)
         ),
-        theme=_mapping(value.get("theme")),
+        theme=mapping(value.get("theme")),
+        survey=_survey(value["survey"]) if isinstance(value.get("survey"), dict) else None,
         raw=value,
     )
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _survey(value: Mapping[str, Any]) -> Survey:
+    return Survey(
+        tuple(
+            Question(
+                id=_text(question.get("id"), ""),
+                kind=_text(question.get("kind"), "text"),
+                label=_text(question.get("label"), ""),
+                options=tuple(
+                    one for one in items(question.get("options")) if isinstance(one, str)
+                ),
+                scale=_whole_or_none(question.get("scale")),
+            )
+            for question in items(value.get("questions"))
+            if isinstance(question, dict)
+        )
+    )
 
 
 def _text(value: Any, default: str) -> str:
-    return value if isinstance(value, str) else default
+    text = _text_or_none(value)
+    return default if text is None else text
 
 
 def _text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    """Read a text, one that can be written again: JSON may hold half of a surrogate pair."""
+    return mended(value) if isinstance(value, str) else None
 
 
 def _whole(value: Any, default: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
+    found = _whole_or_none(value)
+    return default if found is None else found
+
+
+def _whole_or_none(value: Any) -> int | None:
+    found = whole(value)
+    return found if found is not None and INTEGER_MIN <= found <= INTEGER_MAX else None

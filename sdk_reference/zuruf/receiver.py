@@ -1,40 +1,40 @@
-"""Receives messages: held polls with a cursor, short ones where held ones fail. On the worker's thread.
+"""Everything about messages on the worker's thread: what arrives is kept, and shown when it may be.
 
-A message is kept in the queue file before the app sees it, marked as handed over before the callback
-runs, and its id stays known: killed at any point, the app sees it once at most.
+`fetcher` brings pages, `message_store` keeps them together with the cursor behind them, `triggers` waits for
+events, `presenter` gives messages to the app, `message_inbox` tells what is there.
 """
 
 from __future__ import annotations
 
-import json
-import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from zuruf import delivery
-from zuruf.delivery import Receiving
-from zuruf.messages import RECEIVED, DisplayDecision, Message, read_message
-from zuruf.transport import Request
-from zuruf.version import __version__
+from zuruf.decisions.values import items
+from zuruf.fetcher import Fetcher
+from zuruf.message_inbox import MessageInbox
+from zuruf.message_store import MessageStore
+from zuruf.messages import RECEIVED, Message, read_message
+from zuruf.presenter import Presenter
+from zuruf.triggers import Triggers
 from zuruf.workspace import CURSOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
 
+    from zuruf.decisions.stream import StreamState
     from zuruf.events import Row
-    from zuruf.handover import Decided, Handover
+    from zuruf.handover import Handover, Report
     from zuruf.recorder import Recorder
-    from zuruf.transport import Answered, Lane
+    from zuruf.transport import Answered, Chunk, Lane
     from zuruf.uploader import Uploader
     from zuruf.workspace import Workspace
 
-log = logging.getLogger("zuruf")
 
-DEFERRED_S = 30.0
+CURSOR_CHARACTERS_MAX = 1_024
 
 
 class Receiver:
-    """Fetches messages and passes them on."""
+    """Keeps messages, and gives each part its turn."""
 
     def __init__(
         self,
@@ -47,191 +47,205 @@ class Receiver:
         uploader: Uploader,
     ) -> None:
         self._work = work
-        self._lane = lane
         self._recorder = recorder
         self._handover = handover
         self._append = append
-        self._uploader = uploader
-        self._request: Request | None = None
-        self._person = 0
-        self._token: str | None = None
-        mode = "poll" if work.config.stream == "poll" else "long_poll"
-        self._receiving = Receiving(mode)
-        self._deferred_until_s: dict[str, float] = {}
-        self._has_waiting = True
+        self._store = MessageStore(work)
+        self._triggers = Triggers(work, self._store)
+        self._presenter = Presenter(work, recorder, handover, self._store)
+        self._fetcher = Fetcher(work, lane, recorder, handover, uploader, self._take)
+        self._is_in_background = False
+        self._next_expiry_ms: int | None = None
+        self._must_find_expiry = True
+        self.inbox = MessageInbox(work, self._store, self._presenter.removed)
 
     @property
-    def state(self) -> str:
-        if self._work.config.stream == "off" or self._handover.callback is None:
-            return "off"
-        if not self._may_receive():
-            return "suspended"
-        return self._receiving.mode if self._receiving.failures == 0 else "retrying"
+    def state(self) -> StreamState:
+        """How messages are received: off, suspended, retrying, sse, long_poll or poll."""
+        return self._fetcher.state
+
+    @property
+    def is_receiving(self) -> bool:
+        """A request is on its way or open."""
+        return self._fetcher.is_receiving
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is on its way but what the gateway, or the app's own executor, holds back."""
+        runs_callbacks = self._work.config.callback_executor is None
+        return self._fetcher.is_holding and (self._handover.is_idle or not runs_callbacks)
+
+    @property
+    def latency_ms(self) -> int | None:
+        """From the creation of the last message until the app was asked, by the gateway's clock."""
+        return self._handover.latency_ms
+
+    # What the app does
+
+    def look_again(self) -> None:
+        """Offer what waits: a callback has come, or the app has moved on."""
+        self._presenter.look_again()
+
+    def sync(self) -> None:
+        """Fetch what is new now, also in the background: a push said that there is something."""
+        self._fetcher.sync()
+
+    def background(self) -> None:
+        """The app has left the screen: nothing comes up, and soon nothing is held open any more."""
+        self._is_in_background = True
+        self._fetcher.background()
+
+    def foreground(self) -> None:
+        """The app is on the screen."""
+        self._is_in_background = False
+        self._fetcher.foreground()
+        self._presenter.look_again()
+
+    def online(self) -> None:
+        """Uploads are answered again after a time without."""
+        self._fetcher.online()
+
+    def heard(self, report: Report) -> None:
+        """Follow what the app did with a message."""
+        self._presenter.heard(report, self._now_s())
+
+    def saw(self, rows: Iterable[Row]) -> None:
+        """Look at events that are being saved, in their transaction."""
+        if self._triggers.saw(row for row in rows if row.person == self._work.person):
+            self._changed()
+
+    # Who is on the device
 
     def isolate(self) -> None:
-        """Another person is on the device: nothing of the one before may reach the app any more."""
-        self._interrupt()
-        self._work.storage.clear_messages()
-        self._work.storage.put(CURSOR, "")
-        self._deferred_until_s.clear()
-        self._handover.forget_withdrawn()
+        """Forget all messages: they are another person's, or may not be shown any more."""
+        self.taken_over()
+        with self._work.storage.transaction():
+            self._store.clear()
+            if self._work.storage.is_isolated():
+                self._store.forget_the_anonymous()
+            self._work.storage.put(CURSOR, "")
+
+    def taken_over(self) -> None:
+        """Another process has put another person on the device: take everything off the screen."""
+        self._fetcher.stop()
+        self._presenter.isolate(self._now_s())
+        self._triggers.turn_ended()
+        self._changed()
 
     def identity_changed(self) -> None:
         """Go on with the new token at once."""
-        self._interrupt()
-        self._receiving = Receiving(
-            self._receiving.mode, fell_back_at_s=self._receiving.fell_back_at_s
-        )
+        self._fetcher.restart()
 
-    def look_again(self) -> None:
-        """Hand over what waits: a callback has come, or the app has moved on."""
-        self._deferred_until_s.clear()
-        self._has_waiting = True
+    def file_changed(self) -> None:
+        """Another process has written to the file, or it is another file."""
+        self._changed()
+
+    def close(self) -> None:
+        """Give back what the app has not been asked about."""
+        self._presenter.close()
+
+    # Time
 
     def advance(self, now_s: float) -> None:
-        """Hand over what waits, and poll when it is time."""
-        self._hand_over(now_s)
-        if self._request is None and self._receiving.next_at_s <= now_s and self._may_receive():
-            self._poll()
+        """Do what is due: fetch, expire, show, tell."""
+        self._fetcher.advance(now_s)
+        self._expire(now_s)
+        if self._may_show():
+            self._presenter.advance(now_s)
+        self._triggers.turn_ended()
+        self.inbox.publish()
 
     def deadline_s(self) -> float | None:
         """Give the time at which `advance` has something to do without being told."""
-        times = list(self._deferred_until_s.values())
-        if self._request is None and self._may_receive():
-            times.append(self._receiving.next_at_s)
-        return min(times, default=None)
+        times = [self._fetcher.deadline_s()]
+        if self._may_show():
+            times.append(self._presenter.deadline_s())
+        if self._next_expiry_ms is not None and self._work.offset is not None:
+            left_ms = self._next_expiry_ms - self._work.server_ms()
+            times.append(self._now_s() + max(0, left_ms) / 1000)
+        return min((at_s for at_s in times if at_s is not None), default=None)
 
-    def answered(self, answered: Answered) -> None:
-        """Follow an answer, or the lack of one."""
-        if answered.request is not self._request:
-            return
-        self._request = None
-        if self._person != self._recorder.person or self._token != self._work.identity.token:
-            return
-        now_s = answered.answered_s
-        match delivery.outcome(answered.response, answered.error):
-            case delivery.Accepted(body=body):
-                self._uploader.token_worked()
-                held_s = now_s - answered.sent_s
-                cut = held_s < answered.request.hold_s * delivery.HELD_PART_MIN
-                if not self._take(body) and cut:
-                    self._failed("the poll was not held", 0.0, now_s)
-                else:
-                    self._receiving = delivery.after_poll(
-                        self._receiving, now_s, self._work.settings.poll_interval_s
-                    )
-            case delivery.Unauthorized(code=code):
-                # A renewed token, or the one of a pending login, ends this wait.
-                self._failed(code, delivery.SLOW_RETRY_S, now_s)
-                self._uploader.token_refused(self._token, code)
-            case delivery.Retry(reason=reason, floor_s=floor_s):
-                self._failed(reason, floor_s, now_s)
-            case other:
-                self._failed(str(other), delivery.SLOW_RETRY_S, now_s)
-
-    def decided(self, decided: Decided, now_s: float) -> None:
-        """Follow what the app said about a message."""
-        if decided.decision is DisplayDecision.DEFER and decided.person == self._recorder.person:
-            self._work.storage.set_waiting(decided.message_id, waiting=True)
-            self._deferred_until_s[decided.message_id] = now_s + DEFERRED_S
-
-    def _may_receive(self) -> bool:
-        token = self._work.identity.token
+    def _may_show(self) -> bool:
         return (
-            self._work.config.stream != "off"
-            and self._handover.callback is not None
-            and token is not None
+            self._handover.callback is not None
+            and not self._is_in_background
+            and not self._fetcher.has_rival
             and not self._work.storage.is_isolated()
         )
 
-    def _poll(self) -> None:
-        held = self._receiving.mode == "long_poll"
-        wait_s = max(1, round(self._work.settings.poll_wait_s)) if held else 0
-        cursor = self._work.storage.get(CURSOR)
-        after = f"after={quote(cursor, safe='')}&" if cursor else ""
-        self._token, self._person = self._work.identity.token, self._work.person
-        self._request = Request(
-            "receive",
-            "GET",
-            f"/v1/messages?{after}wait={wait_s}",
-            {
-                "User-Agent": f"zuruf-python/{__version__}",
-                "Accept": "application/json",
-                "Authorization": f"Bearer {self._token}",
-            },
-            hold_s=float(wait_s),
-        )
-        self._lane.send(self._request)
+    def _expire(self, now_s: float) -> None:
+        now_ms = self._work.server_ms()
+        if self._must_find_expiry:
+            self._next_expiry_ms = self._store.next_expiry_ms()
+            self._must_find_expiry = False
+        if self._next_expiry_ms is None or now_ms < self._next_expiry_ms:
+            return
+        if self._work.offset is None:
+            # A device whose clock is wrong must not throw away what is not over; it is not shown.
+            return
+        with self._work.storage.transaction():
+            for message_id in self._store.end_expired(now_ms):
+                self._presenter.ended(message_id, now_s)
+        self._changed()
 
-    def _interrupt(self) -> None:
-        if self._request is not None:
-            self._lane.interrupt(self._request)
-            self._request = None
+    # Messages
 
-    def _failed(self, reason: str, floor_s: float, now_s: float) -> None:
-        self._receiving = delivery.after_failed_poll(
-            self._receiving, now_s, floor_s=floor_s, chance=self._work.random.random()
-        )
-        log.info("polling failed (%s), now %s", reason, self._receiving)
+    def chunk(self, chunk: Chunk) -> None:
+        """Follow what came on the stream."""
+        self._fetcher.chunk(chunk)
 
-    def _take(self, body: Mapping[str, Any]) -> bool:
-        """Keep what a poll brought; False when it brought nothing new."""
-        storage = self._work.storage
+    def answered(self, answered: Answered) -> None:
+        """Follow an answer, if it is to one of our requests."""
+        self._fetcher.answered(answered)
+
+    def _take(self, page: Mapping[str, Any]) -> bool:
+        """Keep a page of messages; False when it brought nothing new."""
+        storage, now_ms = self._work.storage, self._work.server_ms()
         brought = [
             (message, value)
-            for value in _items(body.get("messages"))
-            if (message := read_message(value, self._server_ms())) is not None
+            for value in items(page.get("messages"))
+            if (message := read_message(value, now_ms)) is not None
         ]
-        withdrawn = [one for one in _items(body.get("withdrawn")) if isinstance(one, str)]
-        cursor = body.get("cursor")
-        moved = isinstance(cursor, str) and cursor != storage.get(CURSOR)
-        received: list[Message] = []
+        withdrawn = [one for one in items(page.get("withdrawn")) if isinstance(one, str)]
+        cursor = _cursor(page.get("cursor"))
         with storage.transaction():
-            if body.get("reset") is True:
-                storage.keep_only_waiting(message.id for message, _ in brought)
-            for message, value in brought:
-                times = {"created_at": message.created_at, "expires_at": message.expires_at}
-                text = json.dumps({**value, **times})
-                if storage.add_message(message.id, message.priority, message.expires_at, text):
-                    received.append(message)
-            storage.end_messages(withdrawn)
-            if isinstance(cursor, str):
+            # Only now is it sure that no other process has changed the person.
+            if not self._fetcher.is_for(self._recorder.person):
+                return False
+            has_moved = cursor is not None and cursor != storage.get(CURSOR)
+            if page.get("reset") is True:
+                self._store.forget_all_but(message.id for message, _ in brought)
+            new = [message for message, value in brought if self._store.add(message, value)]
+            for message_id in withdrawn:
+                self._store.end(message_id)
+            if cursor is not None:
                 storage.put(CURSOR, cursor)
-            storage.prune_messages()
-            self._append([row for one in received if (row := self._received(one)) is not None])
+            self._triggers.armed(new)
+            self._append([row for one in new if (row := self._receipt(one)) is not None])
+        for message in new:
+            self._presenter.arrived(message)
         for message_id in withdrawn:
-            self._handover.withdraw(message_id)
-            self._deferred_until_s.pop(message_id, None)
-        self._has_waiting = self._has_waiting or bool(received)
-        return moved or bool(received)
+            self._presenter.ended(message_id, self._now_s())
+        self._changed()
+        return has_moved or bool(new)
 
-    def _received(self, message: Message) -> Row | None:
+    def _receipt(self, message: Message) -> Row | None:
         return self._recorder.background_event(
-            "message", RECEIVED, {"message_id": message.id}, person=self._person
+            "message", RECEIVED, {"message_id": message.id}, person=self._work.person
         )
 
-    def _hand_over(self, now_s: float) -> None:
-        due = [one for one, at_s in self._deferred_until_s.items() if at_s <= now_s]
-        if not (due or self._has_waiting) or self._handover.callback is None:
-            return
-        for message_id in due:
-            del self._deferred_until_s[message_id]
-        self._has_waiting = False
-        storage, person = self._work.storage, self._work.person
-        if storage.is_isolated():
-            return
-        for message_id, text in storage.waiting_messages():
-            if message_id in self._deferred_until_s:
-                continue
-            message = read_message(json.loads(text), 0)
-            storage.set_waiting(message_id, waiting=False)
-            if message is not None and self._handover.is_current(message, person):
-                self._handover.give(message, person)
+    def _changed(self) -> None:
+        """Something in the store is different now."""
+        self._must_find_expiry = True
+        self._triggers.changed()
+        self._presenter.changed()
+        self.inbox.changed()
 
-    def _server_ms(self) -> int:
-        offset = self._work.offset
-        return self._work.clock.wall_ms() + (0 if offset is None else offset.offset_ms)
+    def _now_s(self) -> float:
+        return self._work.clock.monotonic_s()
 
 
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _cursor(value: Any) -> str | None:
+    """Read a cursor, one that can stand in a header."""
+    is_sendable = isinstance(value, str) and value.isascii() and value.isprintable()
+    return value if is_sendable and len(value) <= CURSOR_CHARACTERS_MAX else None

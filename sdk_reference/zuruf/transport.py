@@ -1,49 +1,23 @@
-"""HTTP: one kept-alive connection for uploads, one for receiving, and the threads that wait on them."""
+"""Requests and answers: the port that tests replace, HTTP, and the threads that wait for answers."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import queue
-import socket
-import ssl
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from zuruf.errors import TransportError
+from zuruf.wire import LaneName, Request, Response
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zuruf.clock import Clock
-
-LaneName = Literal["upload", "receive"]
-
-ANSWER_BYTES_MAX = 16 * 1024 * 1024
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One request. `cancelled` is set by `Transport.interrupt` and may be set before it is sent."""
-
-    lane: LaneName
-    method: str
-    path: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    # How long the gateway may hold the request on purpose; added to the read timeout.
-    hold_s: float = 0.0
-    cancelled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """One complete answer. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    from zuruf.connection import Connection
 
 
 class Transport(Protocol):
@@ -51,6 +25,13 @@ class Transport(Protocol):
 
     def request(self, request: Request) -> Response:
         """Wait for the complete answer; raise TransportError when there is none."""
+
+    def stream(self, request: Request, take: Callable[[bytes], None]) -> Response:
+        """As `request`, but the gateway's event stream is not collected.
+
+        `take` gets its bytes as they arrive, first none at all when it opens. Returns when the stream
+        ends, with an empty body; an answer that is no event stream is an answer as any other.
+        """
 
     def interrupt(self, request: Request) -> None:
         """End a request from another thread, at once: it raises TransportError."""
@@ -60,120 +41,72 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """HTTP/1.1 over `http.client`, TLS with the system's defaults."""
+    """HTTP/1.1 over `http.client`, one kept-alive connection for each lane."""
 
-    def __init__(self, endpoint: str, *, connect_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        ca_file: Path | None = None,
+    ) -> None:
+        self._endpoint = endpoint
         self._prefix = urlsplit(endpoint).path.rstrip("/")
+        self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
-        self._connections: dict[LaneName, _Connection] = {
-            "upload": _Connection(endpoint, connect_timeout_s),
-            "receive": _Connection(endpoint, connect_timeout_s),
-        }
+        self._ca_file = ca_file
+        self._connections: dict[LaneName, Connection] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
 
     def request(self, request: Request) -> Response:
-        connection = self._connections[request.lane]
-        timeout_s = self._read_timeout_s + request.hold_s
-        path = self._prefix + request.path
-        try:
-            if connection.is_open:
-                # The other side may have closed an idle connection just now. Every request of the
-                # protocol may be repeated, so that is worth one more try on a fresh connection.
-                with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError):
-                    return connection.exchange(request, path, timeout_s)
-                connection.close()
-            return connection.exchange(request, path, timeout_s)
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            connection.close()
-            reason = "interrupted" if request.cancelled else f"{type(error).__name__}: {error}"
-            raise TransportError(reason) from error
+        return self._exchange(request, None)
+
+    def stream(self, request: Request, take: Callable[[bytes], None]) -> Response:
+        return self._exchange(request, take)
 
     def interrupt(self, request: Request) -> None:
         request.cancelled = True
-        self._connections[request.lane].shut_down()
+        with self._lock:
+            connection = self._connections.get(request.lane)
+        if connection is not None:
+            connection.shut_down()
 
     def close(self) -> None:
-        for connection in self._connections.values():
+        with self._lock:
+            self._is_closed = True
+            connections = list(self._connections.values())
+        for connection in connections:
             connection.close_for_good()
 
+    def _exchange(self, request: Request, take: Callable[[bytes], None] | None) -> Response:
+        timeout_s = self._read_timeout_s + request.hold_s
+        connection = self._connection(request.lane)
+        return connection.exchange(request, self._prefix + request.path, timeout_s, take)
 
-class _Connection:
-    """One connection of `http.client`, and its socket: the client drops `sock` while it reads."""
+    def _connection(self, lane: LaneName) -> Connection:
+        from zuruf.connection import Connection  # noqa: PLC0415 - see there: the import is the cost
 
-    def __init__(self, endpoint: str, connect_timeout_s: float) -> None:
-        parts = urlsplit(endpoint)
-        self._secure = parts.scheme == "https"
-        self._host = parts.hostname or ""
-        self._port = parts.port
-        self._connect_timeout_s = connect_timeout_s
-        self._http: http.client.HTTPConnection | None = None
-        self._socket: socket.socket | None = None
-        self._lock = threading.Lock()
-        self._is_over = False
-
-    @property
-    def is_open(self) -> bool:
-        return self._http is not None and self._http.sock is not None
-
-    def exchange(self, request: Request, path: str, timeout_s: float) -> Response:
-        connection = self._connected()
-        # Only now: an interrupt either finds the socket or is found here.
-        if request.cancelled:
-            raise TransportError("interrupted")
-        assert self._socket is not None, "a connected connection has a socket"
-        self._socket.settimeout(timeout_s)
-        connection.request(request.method, path, request.body or None, dict(request.headers))
-        with contextlib.closing(connection.getresponse()) as answer:
-            body = answer.read(ANSWER_BYTES_MAX + 1)
-            if len(body) > ANSWER_BYTES_MAX:
-                raise TransportError("the answer is too large")
-            headers = {name.lower(): value for name, value in answer.getheaders()}
-            if answer.will_close:
-                self.close()
-            return Response(answer.status, headers, body)
-
-    def close(self) -> None:
         with self._lock:
-            connection, self._http, self._socket = self._http, None, None
-        if connection is not None:
-            connection.close()
+            if self._is_closed:
+                raise TransportError("closed")
+            if lane not in self._connections:
+                self._connections[lane] = Connection(
+                    self._endpoint,
+                    connect_timeout_s=self._connect_timeout_s,
+                    ca_file=self._ca_file,
+                )
+            return self._connections[lane]
 
-    def shut_down(self) -> None:
-        with self._lock:
-            if self._socket is not None:
-                # Closing would leave a thread that reads waiting; shutting down wakes it at once.
-                with contextlib.suppress(OSError):
-                    self._socket.shutdown(socket.SHUT_RDWR)
 
-    def close_for_good(self) -> None:
-        self.shut_down()
-        with self._lock:
-            self._is_over = True
-        self.close()
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an event stream; the first one is empty and says that the stream is open."""
 
-    def _connected(self) -> http.client.HTTPConnection:
-        if self._http is not None and self._http.sock is not None:
-            return self._http
-        connection: http.client.HTTPConnection
-        if self._secure:
-            connection = http.client.HTTPSConnection(
-                self._host,
-                self._port,
-                timeout=self._connect_timeout_s,
-                context=ssl.create_default_context(),
-            )
-        else:
-            connection = http.client.HTTPConnection(
-                self._host, self._port, timeout=self._connect_timeout_s
-            )
-        # A connection that opens itself again would be one that nobody can interrupt.
-        connection.auto_open = 0
-        connection.connect()
-        with self._lock:
-            if not self._is_over:
-                self._http, self._socket = connection, connection.sock
-                return connection
-        connection.close()
-        raise TransportError("closed")
+    request: Request
+    data: bytes
+    arrived_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +129,11 @@ class Lane:
         name: LaneName,
         transport: Transport,
         clock: Clock,
-        answered: Callable[[Answered], None],
+        tell: Callable[[Answered | Chunk], None],
     ) -> None:
         self._transport = transport
         self._clock = clock
-        self._answered = answered
+        self._tell = tell
         self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"zuruf-{name}", daemon=True)
 
@@ -230,10 +163,14 @@ class Lane:
         response, error = None, ""
         sent_s = self._clock.monotonic_s()
         try:
-            response = self._transport.request(request)
+            if request.streams:
+                take = partial(self._pass_on, request)
+                response = self._transport.stream(request, take)
+            else:
+                response = self._transport.request(request)
         except Exception as exception:  # noqa: BLE001 - whatever it is, there is no answer
             error = str(exception) or type(exception).__name__
-        self._answered(
+        self._tell(
             Answered(
                 request=request,
                 response=response,
@@ -243,3 +180,6 @@ class Lane:
                 wall_ms=self._clock.wall_ms(),
             )
         )
+
+    def _pass_on(self, request: Request, data: bytes) -> None:
+        self._tell(Chunk(request, data, self._clock.monotonic_s()))

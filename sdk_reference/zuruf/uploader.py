@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zuruf import delivery
-from zuruf.clock import better, measured
-from zuruf.delivery import BatchSize, Situation, Step, next_step
-from zuruf.events import EVENT, IDENTIFY, RESET, SWITCH, Row
-from zuruf.transport import Request
-from zuruf.version import __version__
-from zuruf.workspace import CURSOR, USER
+from zuruf.batches import Batches, of_batch
+from zuruf.decisions import delivery
+from zuruf.decisions.clock_offset import better, measured, server_ms_of
+from zuruf.decisions.delivery import Situation, Step, next_step
+from zuruf.events import CONSENT, EVENT, PUSH, RESET, Row
+from zuruf.leases import UPLOAD
+from zuruf.operations import IDENTITY_KINDS, Operations
+from zuruf.pace import Pace
+from zuruf.registration import Registration, names_device
+from zuruf.wire import USER_AGENT, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,8 @@ log = logging.getLogger("zuruf")
 
 GZIP_BYTES_MIN = 1024
 CONFIG_TTL_S = 15 * 60.0
-# The radio is still on: a small request now costs no battery.
-RADIO_WARM_S = 5.0
-ENVELOPE_BYTES = 2048
+# After an early renewal of the token that did not work: there is time.
+RENEWAL_RETRY_S = 60 * 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,62 +44,115 @@ class _Sent:
 
 
 class Uploader:
-    """Registers the device, sends batches, makes identity changes in their place."""
+    """Registers the device, sends batches, makes operations in their place."""
 
-    def __init__(self, work: Workspace, lane: Lane, identity_changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        work: Workspace,
+        lane: Lane,
+        *,
+        identity_changed: Callable[[], None],
+        forget_messages: Callable[[], None],
+        came_back: Callable[[], None],
+    ) -> None:
         self._work = work
         self._lane = lane
         self._identity_changed = identity_changed
+        self._came_back = came_back
+        self._registration = Registration(work, forget_messages)
+        self._operations = Operations(work)
+        self._batches = Batches(work)
         self._sent: _Sent | None = None
-        self._batch: Batch | None = None
-        self._size = BatchSize()
+        # When the request that is on its way has taken too long; None once it was given up.
+        self._give_up_at_s: float | None = None
         self._compress = True
-        # Events up to this position go out at once; later ones may wait for company.
-        self._due_through = 0
-        self._waiting_since_s: float | None = None
         self._must_renew = False
         self._has_renewed = False
-        self._retry_floor_s = 0.0
+        self._renewal_tried_s: float | None = None
         self._config_checked_s: float | None = None
-        self._succeeded_s: float | None = None
-        self.retry_at_s = 0.0
-        self.failures = 0
-        self.sent_events = 0
-        self.is_identity_refused = False
+        self.pace = Pace(work)
 
-    def load(self) -> None:
-        """Take up what an earlier run left: it has waited long enough."""
-        self._batch = self._work.storage.open_batch()
-        self._due_through = self._work.storage.last_position()
+    @property
+    def sent_events(self) -> int:
+        return self._batches.sent_events
 
-    def added(self, rows: list[tuple[Row, int]], now_s: float) -> None:
-        """Learn of new rows in the queue, each with its position."""
-        triggers = self._work.settings.trigger_events
-        for row, position in rows:
-            if row.kind != EVENT or row.name in triggers or is_prompt(row.name):
-                self._due_through = max(self._due_through, position)
-        if self._waiting_since_s is None:
-            self._waiting_since_s = now_s
-
-    def hurry(self, now_s: float) -> int:
-        """Send all there is now; give the last position. A wait the gateway asked for stays."""
-        self._due_through = self._work.storage.last_position()
-        if self._retry_floor_s == 0:
-            self.retry_at_s = min(self.retry_at_s, now_s)
-        return self._due_through
-
-    def has_sent_through(self, position: int) -> bool:
-        """Tell whether everything up to a position is out, or cannot go on."""
-        if self._sent is not None and self._sent.step is not Step.REFRESH_CONFIG:
-            return False
-        if self._batch is not None:
-            return False
-        head = self._work.storage.head()
-        return head is None or head.position > position or self.is_identity_refused
+    @property
+    def is_identity_refused(self) -> bool:
+        return self._operations.is_login_refused
 
     @property
     def is_sending(self) -> bool:
         return self._sent is not None
+
+    # The queue has changed
+
+    def load(self) -> None:
+        """Take up what an earlier run left: it has waited long enough."""
+        with self._work.storage.transaction():
+            self._operations.tell_later_again()
+        self._batches.load()
+
+    def added(self, rows: list[Row], now_s: float) -> None:
+        """Learn of new rows in the queue."""
+        self._batches.added(rows, now_s)
+
+    def place(self, row: Row) -> list[Row]:
+        """Place an operation in the queue, and let follow what it means for the events there."""
+        if row.kind == CONSENT:
+            changed, placed = self._operations.place_consent(row)
+            if changed.purges:
+                self._batches.purge(changed.purges)
+            return placed
+        if row.kind == PUSH:
+            return self._operations.place_push(row)
+        return self._operations.place_identity(row)
+
+    def changed_elsewhere(self) -> None:
+        """Another process changed the queue file."""
+        if self._sent is None:
+            self._batches.reload()
+        if self._work.identity.token is not None:
+            self._must_renew = False
+
+    def dissolve_expired(self, before_ms: int) -> None:
+        """Take apart a batch that has been tried for too long, so that its events can expire."""
+        if self._sent is None:
+            self._batches.dissolve_expired(before_ms)
+
+    def forget(self) -> None:
+        """The queue is about to be deleted: an answer that is on its way is nobody's any more."""
+        self.interrupt()
+        self._sent = None
+        self._batches.forget()
+        self._work.operation_on_its_way = None
+        self._operations.forget()
+        self._must_renew = self._has_renewed = False
+        self.pace.forget()
+
+    # What to do
+
+    def hurry(self, now_s: float) -> int:
+        """Send all there is now; give the last position. A wait the gateway asked for stays."""
+        self.pace.hurry(now_s)
+        return self.include_all()
+
+    def include_all(self) -> int:
+        """Let nothing wait for company any more; give the last position."""
+        return self._batches.include_all()
+
+    def has_sent_through(self, position: int) -> bool:
+        """Tell whether everything up to a position is out, or cannot go on."""
+        sent = self._sent
+        if sent is not None and sent.step not in {Step.RENEW, Step.REFRESH_CONFIG}:
+            return False
+        if not self._work.consent.may_contact:
+            return not (self._is_registered and self._operations.first_consent() is not None)
+        if self._batches.open is not None:
+            return False
+        head = self._work.storage.head()
+        if head is None or head.position > position:
+            return True
+        return self.is_identity_refused and head.kind in IDENTITY_KINDS
 
     def interrupt(self) -> None:
         if self._sent is not None:
@@ -112,118 +165,128 @@ class Uploader:
     def token_refused(self, token: str | None, code: str) -> None:
         """Follow a refusal of the token elsewhere, if it is still the one in use."""
         # A pending identity change brings a new token anyway, and its answer says more.
-        if token == self._work.identity.token and not self._work.storage.operations():
+        changes = any(one.kind in IDENTITY_KINDS for one in self._work.storage.operations())
+        if token == self._work.identity.token and not changes:
             self._renew_once(code, self._work.clock.monotonic_s())
 
     def advance(self, now_s: float) -> None:
         """Send the next request, if one is due and none is on its way."""
         if self._sent is not None:
+            if self._give_up_at_s is not None and now_s >= self._give_up_at_s:
+                # Its answer drips: each piece comes in time, all of it never would.
+                self._give_up_at_s = None
+                self.interrupt()
             return
-        self._mark_due(now_s)
-        head = self._work.storage.head() if self._batch is None else None
-        step = next_step(self._situation(head, now_s))
+        self._batches.mark_due(now_s)
+        if self._next(now_s)[0] is Step.WAIT:
+            if now_s >= self.pace.retry_at_s:
+                # Not while the gateway has asked for a pause: it means all processes.
+                self._work.leases.release(UPLOAD)
+            return
+        if not self._work.leases.hold(UPLOAD, self._request_s):
+            return
+        # Taking the lease may have shown what another process has done meanwhile.
+        step, head = self._next(now_s)
         match step:
             case Step.REGISTER:
-                self._register()
+                self._register(step)
+            case Step.RENEW:
+                self._renewal_tried_s = now_s
+                self._register(step)
             case Step.SEND_BATCH:
-                assert self._batch is not None, "there is a batch to send"
-                self._send_batch(self._batch)
+                assert self._batches.open is not None, "there is a batch to send"
+                self._send_batch(self._batches.open)
             case Step.MAKE_BATCH:
-                settings = self._work.settings
-                self._batch = self._work.storage.make_batch(
-                    self._work.ids.new_id(self._work.clock.wall_ms()),
-                    events_max=self._size.within(settings.batch_events_max),
-                    bytes_max=settings.batch_bytes_max - ENVELOPE_BYTES,
-                )
-                self._waiting_since_s = now_s
-                assert self._batch is not None, "a due event makes a batch"
-                self._send_batch(self._batch)
-            case Step.CHANGE_IDENTITY:
+                batch = self._batches.make(now_s)
+                assert batch is not None, "a due event makes a batch"
+                self._send_batch(batch)
+            case Step.MAKE_OPERATION:
                 assert head is not None, "there is an operation to make"
-                self._change_identity(head)
+                self._make_operation(head)
             case Step.REFRESH_CONFIG:
                 self._refresh_config(now_s)
             case Step.WAIT:
                 pass
 
+    def _next(self, now_s: float) -> tuple[Step, Row | None]:
+        """Decide what to send, and which row of the queue it is about."""
+        head = self._work.storage.head() if self._batches.open is None else None
+        step = next_step(self._situation(head, now_s))
+        if step is Step.MAKE_OPERATION and not self._work.consent.may_contact:
+            return step, self._operations.first_consent()
+        return step, head
+
     def deadline_s(self) -> float | None:
         """Give the time at which `advance` has something to do without being told."""
         if self._sent is not None:
+            return self._give_up_at_s
+        now_s = self._work.clock.monotonic_s()
+        others_hold = self._work.leases.next_try_s(UPLOAD)
+        if others_hold is not None and others_hold > now_s:
+            return others_hold
+        if now_s < self.pace.retry_at_s:
+            return self.pace.retry_at_s
+        if not self._work.consent.may_contact or self.is_identity_refused:
             return None
-        if self._work.clock.monotonic_s() < self.retry_at_s:
-            return self.retry_at_s
-        if self._waiting_since_s is None or self.is_identity_refused:
-            return None
-        return self._waiting_since_s + self._work.settings.flush_interval_s
+        return self._batches.deadline_s()
 
-    def _mark_due(self, now_s: float) -> None:
-        storage, settings = self._work.storage, self._work.settings
-        if not storage.events:
-            self._waiting_since_s = None
-            return
-        if self._waiting_since_s is None:
-            self._waiting_since_s = now_s
-        if (
-            storage.events >= settings.flush_at
-            or now_s - self._waiting_since_s >= settings.flush_interval_s
-        ):
-            self._due_through = storage.last_position()
+    @property
+    def _is_registered(self) -> bool:
+        return self._work.identity.device_id is not None
+
+    @property
+    def _request_s(self) -> float:
+        config = self._work.config
+        return config.connect_timeout_s + config.read_timeout_s
+
+    @property
+    def _patience_s(self) -> float:
+        """Connecting, sending and waiting for the answer, each as slow as it may be."""
+        config = self._work.config
+        return config.connect_timeout_s + 2 * config.read_timeout_s
 
     def _situation(self, head: Row | None, now_s: float) -> Situation:
-        warm = self._succeeded_s is not None and now_s - self._succeeded_s <= RADIO_WARM_S
-        checked_s = self._config_checked_s
+        work, checked_s = self._work, self._config_checked_s
+        may_contact = work.consent.may_contact
         return Situation(
-            now_s=now_s,
-            retry_at_s=self.retry_at_s,
-            has_token=self._work.identity.token is not None and not self._must_renew,
-            has_open_batch=self._batch is not None,
-            head=None if head is None else "event" if head.kind == EVENT else "operation",
-            head_is_due=head is not None and head.position <= self._due_through,
+            now_ms=round(now_s * 1000),
+            retry_at_ms=round(self.pace.retry_at_s * 1000),
+            may_contact=may_contact,
+            is_registered=self._is_registered,
+            has_token=work.identity.token is not None and not self._must_renew,
+            has_consent_operation=not may_contact and self._operations.first_consent() is not None,
+            has_open_batch=self._batches.open is not None,
+            head=None if head is None else _head_of(head),
+            head_is_due=head is not None and self._batches.is_due(head),
             is_identity_refused=self.is_identity_refused,
-            config_is_stale=checked_s is None or (warm and now_s - checked_s >= CONFIG_TTL_S),
+            is_renewal_due=self._is_renewal_due(now_s),
+            config_is_stale=checked_s is None
+            or (self.pace.is_warm(now_s) and now_s - checked_s >= CONFIG_TTL_S),
+        )
+
+    def _is_renewal_due(self, now_s: float) -> bool:
+        """Tell whether to have a new token now, so that an app in daily use never meets a 401."""
+        tried_s = self._renewal_tried_s
+        return (
+            self.pace.is_warm(now_s)
+            and self._work.token_life.is_renewal_due(self._work.server_ms())
+            and (tried_s is None or now_s - tried_s >= RENEWAL_RETRY_S)
         )
 
     # Sending
 
-    def _register(self) -> None:
-        config, identity = self._work.config, self._work.identity
-        body = {
-            "install_id": identity.install_id,
-            "platform": config.platform,
-            "form_factor": config.form_factor,
-            "device": _without_none(asdict(config.device)),
-            "sdk": {"name": "zuruf-python", "version": __version__},
-        }
-        headers = {"Authorization": f"Bearer {config.publishable_key}"}
-        if identity.token is not None:
-            headers["X-Device-Token"] = identity.token
-        self._send(Step.REGISTER, "POST", "/v1/devices", _json(body), headers=headers)
+    def _register(self, step: Step) -> None:
+        registration = self._registration
+        self._send(step, "POST", "/v1/devices", registration.body(), headers=registration.headers())
 
     def _send_batch(self, batch: Batch) -> None:
-        envelope: dict[str, Any] = {
-            "batch_id": batch.id,
-            "sent_at": self._work.clock.wall_ms(),
-        }
-        offset = self._work.offset
-        if offset is not None:
-            envelope["clock"] = {"offset_ms": offset.offset_ms, "rtt_ms": offset.rtt_ms}
-        if batch.report:
-            envelope["client_report"] = [
-                {"reason": reason, "quantity": quantity}
-                for reason, quantity in batch.report.items()
-            ]
-        # The events stay the bytes they were at the call; only the envelope is made anew.
-        body = b'%b,"events":[%b]}' % (
-            _json(envelope)[:-1],
-            b",".join(row.body for row in batch.rows),
-        )
+        body = self._batches.body_of(batch)
         self._send(Step.SEND_BATCH, "POST", "/v1/events", body, batch=batch)
 
-    def _change_identity(self, operation: Row) -> None:
-        method = "DELETE" if operation.kind == RESET else "POST"
-        self._send(
-            Step.CHANGE_IDENTITY, method, "/v1/identity", operation.body, operation=operation
-        )
+    def _make_operation(self, operation: Row) -> None:
+        self._work.operation_on_its_way = operation.id
+        method, path = self._operations.request_of(operation)
+        self._send(Step.MAKE_OPERATION, method, path, operation.body, operation=operation)
 
     def _refresh_config(self, now_s: float) -> None:
         self._config_checked_s = now_s
@@ -244,7 +307,7 @@ class Uploader:
     ) -> None:
         token = self._work.identity.token
         complete = {
-            "User-Agent": f"zuruf-python/{__version__}",
+            "User-Agent": USER_AGENT,
             "Accept": "application/json",
             "Authorization": f"Bearer {token}",
             **(headers or {}),
@@ -254,9 +317,10 @@ class Uploader:
         compressed = self._compress and len(body) > GZIP_BYTES_MIN
         if compressed:
             complete["Content-Encoding"] = "gzip"
-            body = gzip.compress(body, compresslevel=6, mtime=0)
+            body = _compressed(body)
         request = Request("upload", method, path, complete, body)
         self._sent = _Sent(step, request, token, batch, operation, compressed)
+        self._give_up_at_s = self._work.clock.monotonic_s() + self._patience_s
         log.debug("%s %s, %d bytes", method, path, len(body))
         self._lane.send(request)
 
@@ -268,76 +332,56 @@ class Uploader:
         if sent is None or answered.request is not sent.request:
             return
         self._sent = None
+        self._work.operation_on_its_way = None
         self._learn(answered)
         now_s = answered.answered_s
         result = delivery.outcome(answered.response, answered.error)
         match sent.step:
-            case Step.REGISTER:
+            case Step.REGISTER | Step.RENEW:
                 self._registered(sent, result, now_s)
             case Step.SEND_BATCH:
                 assert sent.batch is not None, "an upload has a batch"
                 self._batch_answered(sent, sent.batch, result, now_s)
-            case Step.CHANGE_IDENTITY:
-                assert sent.operation is not None, "an identity change has an operation"
-                self._identity_answered(sent, sent.operation, result, now_s)
+            case Step.MAKE_OPERATION:
+                assert sent.operation is not None, "it is an operation that was made"
+                self._operation_answered(sent, sent.operation, result, now_s)
             case Step.REFRESH_CONFIG:
-                self._config_answered(answered, result, now_s)
+                self._config_answered(result, now_s)
 
     def _learn(self, answered: Answered) -> None:
         response = answered.response
         self._work.last_status = None if response is None else response.status
         if response is None or "x-zuruf" not in response.headers:
             return
-        server_ms = response.headers.get("x-server-time", "")
-        if server_ms.isascii() and server_ms.isdigit():
+        server_ms = server_ms_of(response.headers.get("x-server-time", ""))
+        if server_ms is not None:
             sample = measured(
-                int(server_ms),
-                sent_s=answered.sent_s,
-                answered_s=answered.answered_s,
+                server_ms,
+                sent_ms=round(answered.sent_s * 1000),
+                answered_ms=round(answered.answered_s * 1000),
                 wall_ms=answered.wall_ms,
             )
             self._work.offset = better(self._work.offset, sample)
 
     def _registered(self, sent: _Sent, result: delivery.Outcome, now_s: float) -> None:
         match result:
-            case delivery.Accepted(body=body) if _names_device(body):
+            case delivery.Accepted(body=body) if names_device(body):
                 self._take_registration(body, now_s)
+            case _ if sent.step is Step.RENEW:
+                # Nothing needs it yet, so nothing waits for it.
+                log.info("the token could not be renewed early: %s", _code(result))
             case delivery.Unauthorized(code=code) if sent.token and code.startswith("token_"):
-                self._forget_device(code)
-            case delivery.Retry(reason=reason, floor_s=floor_s):
-                self._fail(reason, floor_s, now_s)
+                self._registration.forget_device(code)
+            case delivery.Retry(reason=reason, floor_ms=floor_ms):
+                self.pace.failed(reason, floor_ms, now_s)
             case delivery.Uncompressed():
                 self._send_plainly(sent, now_s)
             case _:
-                self._fail(_code(result), delivery.SLOW_RETRY_S, now_s)
-
-    def _forget_device(self, code: str) -> None:
-        """Give the token up: only a new device is left.
-
-        A token that was superseded without us comes from an old copy of the queue file (a restored
-        backup). Who was on the device then must not be logged in again: it would undo a logout.
-        """
-        log.warning("the gateway does not know this device any more (%s)", code)
-        work = self._work
-        identity = replace(work.identity, token=None)
-        with work.storage.transaction():
-            if code == "token_superseded":
-                identity = replace(identity, user_id=None)
-                work.storage.clear_messages()
-                if not work.storage.operations():
-                    work.storage.put(USER, None)
-            work.keep(identity)
+                self.pace.failed(_code(result), delivery.SLOW_RETRY_MS, now_s)
 
     def _take_registration(self, body: Mapping[str, Any], now_s: float) -> None:
-        work, before = self._work, self._work.identity
-        identity = before.registered(body)
-        with work.storage.transaction():
-            work.keep(identity)
-            if identity.profile_id != before.profile_id:
-                work.storage.put(CURSOR, "")
-            if before.user_id is not None and identity.user_id is None:
-                # A new device, but the same person on it: log in again before anything else.
-                work.storage.put_first(self._login_again(before.user_id))
+        with self._work.storage.transaction():
+            self._registration.follow(body)
             config = body.get("config")
             if isinstance(config, dict):
                 self._follow(config, now_s)
@@ -345,142 +389,60 @@ class Uploader:
         self._succeed(now_s)
         self._identity_changed()
 
-    def _login_again(self, user_id: str) -> Row:
-        now_ms = self._work.clock.wall_ms()
-        body = _json({"user_id": user_id})
-        return Row(IDENTIFY, self._work.ids.new_id(now_ms), user_id, now_ms, body)
-
     def _batch_answered(
         self, sent: _Sent, batch: Batch, result: delivery.Outcome, now_s: float
     ) -> None:
+        batches = self._batches
+        if not batches.is_open(batch):
+            return
         match result:
             case delivery.Accepted(rejected=rejected):
-                dropped = _of_batch(batch, rejected)
-                with self._work.storage.transaction():
-                    for code in dropped.values():
-                        self._work.storage.count_drops(code, 1)
-                    self._work.storage.settle(batch)
-                self._count(dropped)
-                self._batch = None
+                batches.accepted(batch, rejected, now_s)
                 self._has_renewed = False
-                self.sent_events += len(batch.rows) - len(dropped)
-                self._size = self._size.after_success(self._work.settings.batch_events_max)
-                self._waiting_since_s = now_s if self._work.storage.events else None
                 self._succeed(now_s)
-            case delivery.PartlyRefused(rejected=rejected) if _of_batch(batch, rejected):
-                self._dissolve(batch, _of_batch(batch, rejected))
+            case delivery.PartlyRefused(rejected=rejected) if of_batch(batch, rejected):
+                batches.dissolve(batch, of_batch(batch, rejected))
                 self._succeed(now_s)
             case delivery.PartlyRefused():
-                self._make_smaller(batch, "rejected")
-            case delivery.Refused(code=code):
-                self._make_smaller(batch, code)
-            case delivery.TooLarge():
-                self._make_smaller(batch, "too_large")
+                batches.make_smaller(batch, "rejected")
+            case delivery.Refused(code=code) | delivery.TooLarge(code=code):
+                batches.make_smaller(batch, code)
             case delivery.Unauthorized(code=code):
                 self._unauthorized(sent, code, now_s)
             case delivery.Uncompressed():
                 self._send_plainly(sent, now_s)
-            case delivery.Retry(reason=reason, floor_s=floor_s):
-                self._fail(reason, floor_s, now_s)
+            case delivery.Retry(reason=reason, floor_ms=floor_ms):
+                self.pace.failed(reason, floor_ms, now_s)
 
-    def _make_smaller(self, batch: Batch, code: str) -> None:
-        """Halve until the event that is at fault is alone; only then drop it."""
-        if len(batch.rows) == 1:
-            self._dissolve(batch, {batch.rows[0].id: code})
-            self._size = BatchSize()
-        else:
-            self._dissolve(batch, {})
-            self._size = self._size.halved(len(batch.rows))
-
-    def _dissolve(self, batch: Batch, dropped: Mapping[str, str]) -> None:
-        self._work.storage.dissolve(batch, dropped=dropped)
-        self._count(dropped)
-        self._batch = None
-        self._due_through = max(self._due_through, batch.rows[-1].position)
-
-    def _count(self, dropped: Mapping[str, str]) -> None:
-        for event_id, code in dropped.items():
-            log.warning("the event %s was dropped: %s", event_id, code)
-            self._work.dropped_now(code, 1)
-
-    def _identity_answered(
+    def _operation_answered(
         self, sent: _Sent, operation: Row, result: delivery.Outcome, now_s: float
     ) -> None:
+        is_identity = operation.kind in IDENTITY_KINDS
         match result:
-            case delivery.Accepted(body=body) if _names_profile(body):
-                user_id = None if operation.kind == RESET else operation.name
-                work = self._work
-                with work.storage.transaction():
-                    work.keep(work.identity.changed(body, user_id))
-                    work.storage.put(CURSOR, "")
-                    work.storage.remove(operation.position)
-                self._has_renewed = False
-                self._succeed(now_s)
-                self._identity_changed()
+            case delivery.Accepted(body=body):
+                if self._operations.follow(operation, body, self._work.server_ms()):
+                    self._has_renewed = False
+                    self._succeed(now_s)
+                    if is_identity:
+                        self._identity_changed()
+                else:
+                    self.pace.failed("unreadable_answer", delivery.SLOW_RETRY_MS, now_s)
             case delivery.Unauthorized(code=code) if not code.startswith("proof_"):
                 self._unauthorized(sent, code, now_s)
             case delivery.Unauthorized(code=code) | delivery.Refused(code=code) if (
                 operation.kind != RESET
             ):
-                self._refuse(operation, code)
-            case delivery.Retry(reason=reason, floor_s=floor_s):
-                self._fail(reason, floor_s, now_s)
+                self._operations.refuse(operation, code)
+            case delivery.Retry(cause="unknown_route") if not is_identity:
+                self._operations.tell_later(operation)
+            case delivery.Retry(reason=reason, floor_ms=floor_ms):
+                self.pace.failed(reason, floor_ms, now_s)
             case delivery.Uncompressed():
                 self._send_plainly(sent, now_s)
             case _:
-                self._fail(_code(result), delivery.SLOW_RETRY_S, now_s)
+                self.pace.failed(_code(result), delivery.SLOW_RETRY_MS, now_s)
 
-    def _refuse(self, operation: Row, code: str) -> None:
-        """Stop before events of somebody who could not prove who they are.
-
-        They must not be counted for anybody else. A login with a good proof sends them; any other
-        login or logout drops them.
-        """
-        self._work.last_error = code
-        log.error("the gateway refused the login: %s. Call identify() with a valid proof", code)
-        operations = self._work.storage.operations()
-        current = next((one for one in operations if one.id == operation.id), None)
-        if current is not None and current.body != operation.body:
-            return
-        later = [one for one in operations if one.position > operation.position]
-        if later:
-            self._give_up_login(operation, later[0].position)
-        else:
-            self.is_identity_refused = True
-
-    def _give_up_login(self, operation: Row, until: int) -> None:
-        storage = self._work.storage
-        with storage.transaction():
-            dropped = storage.drop_until(until, "identity_refused")
-            storage.remove(operation.position)
-        self._work.dropped_now("identity_refused", dropped)
-        self.is_identity_refused = False
-
-    def add_operation(self, row: Row) -> tuple[Row, int] | None:
-        """Place a login or logout in the queue, unless it changes nothing.
-
-        Gives the row as it was placed: a login in place of another person is a switch.
-        """
-        storage = self._work.storage
-        user_id = storage.get(USER)
-        operations = storage.operations()
-        if row.kind == IDENTIFY and row.name == user_id:
-            waiting = [one for one in operations if one.name == user_id]
-            if not waiting:
-                return None
-            if b'"proof"' in row.body or self.is_identity_refused:
-                storage.replace_body(waiting[-1].position, row.body)
-                self.is_identity_refused = False
-            return None
-        if self.is_identity_refused and operations:
-            self._give_up_login(operations[0], storage.last_position() + 1)
-            user_id = self._work.identity.user_id
-        if row.kind == IDENTIFY and user_id is not None:
-            row = replace(row, kind=SWITCH)
-        storage.put(USER, row.name or None)
-        return row, storage.append(row)
-
-    def _config_answered(self, answered: Answered, result: delivery.Outcome, now_s: float) -> None:
+    def _config_answered(self, result: delivery.Outcome, now_s: float) -> None:
         match result:
             case delivery.Accepted(body=body) if body:
                 with self._work.storage.transaction():
@@ -488,9 +450,7 @@ class Uploader:
                 self._succeed(now_s)
             case delivery.Unauthorized(code=code):
                 self._renew_once(code, now_s)
-            case delivery.Retry(reason=reason) if (
-                answered.response is None or answered.response.status != delivery.NOT_MODIFIED
-            ):
+            case delivery.Retry(reason=reason, cause=cause) if cause != "not_modified":
                 # Events must not wait because of this.
                 self._work.last_error = reason
             case _:
@@ -499,10 +459,7 @@ class Uploader:
     def _follow(self, config: Mapping[str, Any], now_s: float) -> None:
         self._config_checked_s = now_s
         self._work.recommend(config)
-        triggers = self._work.settings.trigger_events
-        position = self._work.storage.last_position_named(triggers) if triggers else None
-        if position is not None:
-            self._due_through = max(self._due_through, position)
+        self._batches.include_triggers()
 
     def _unauthorized(self, sent: _Sent, code: str, now_s: float) -> None:
         if sent.token == self._work.identity.token:
@@ -511,70 +468,42 @@ class Uploader:
     def _renew_once(self, code: str, now_s: float) -> None:
         if self._has_renewed:
             self._has_renewed = False
-            self._fail(code, delivery.SLOW_RETRY_S, now_s)
+            self.pace.failed(code, delivery.SLOW_RETRY_MS, now_s)
         else:
             self._has_renewed = self._must_renew = True
+
+    def _succeed(self, now_s: float) -> None:
+        if self.pace.succeeded(now_s):
+            self._came_back()
 
     def _send_plainly(self, sent: _Sent, now_s: float) -> None:
         self._compress = False
         if not sent.compressed:
-            self._fail("unsupported_encoding", delivery.SLOW_RETRY_S, now_s)
-
-    def _succeed(self, now_s: float) -> None:
-        self.failures = 0
-        self.retry_at_s = now_s
-        self._retry_floor_s = 0.0
-        self._succeeded_s = now_s
-        self._work.last_error = None
-
-    def _fail(self, reason: str, floor_s: float, now_s: float) -> None:
-        self.failures += 1
-        self._work.last_error = reason
-        self._retry_floor_s = floor_s
-        wait_s = delivery.backoff_s(self.failures, floor_s, self._work.random.random())
-        self.retry_at_s = now_s + wait_s
-        log.info("upload failed (%s), again in %.1f s", reason, wait_s)
-
-    def dissolve_expired(self, before_ms: int) -> None:
-        """Take apart a batch that has been tried for too long, so that its events can expire."""
-        batch = self._batch
-        if batch is not None and self._sent is None and batch.rows[0].created_ms < before_ms:
-            self._dissolve(batch, {})
-
-
-def is_prompt(name: str) -> bool:
-    """What a person just did with a message matters to their other devices at once."""
-    return name in {"message_shown", "message_clicked", "message_dismissed", "message_failed"}
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _without_none(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_none(item) if isinstance(item, dict) else item
-        for name, item in value.items()
-        if item is not None
-    }
+            self.pace.failed("unsupported_encoding", delivery.SLOW_RETRY_MS, now_s)
 
 
 def _quoted(etag: str) -> str:
     return etag if etag.endswith('"') else f'"{etag}"'
 
 
-def _names_profile(body: Mapping[str, Any]) -> bool:
-    return all(isinstance(body.get(name), str) and body[name] for name in ("profile_id", "token"))
-
-
-def _names_device(body: Mapping[str, Any]) -> bool:
-    return isinstance(body.get("device_id"), str) and _names_profile(body)
-
-
-def _of_batch(batch: Batch, rejected: Mapping[str, str]) -> dict[str, str]:
-    known = {row.id for row in batch.rows}
-    return {event_id: code for event_id, code in rejected.items() if event_id in known}
-
-
 def _code(result: delivery.Outcome) -> str:
-    return getattr(result, "code", None) or "unreadable_answer"
+    match result:
+        case delivery.Retry(reason=reason):
+            return reason
+        case delivery.Accepted() | delivery.PartlyRefused():
+            return "unreadable_answer"
+        case _:
+            return result.code
+
+
+def _head_of(row: Row) -> delivery.Head:
+    if row.kind == EVENT:
+        return "event"
+    return "identity" if row.kind in IDENTITY_KINDS else "operation"
+
+
+def _compressed(body: bytes) -> bytes:
+    # A program that only records a few events never needs it.
+    import gzip  # noqa: PLC0415
+
+    return gzip.compress(body, compresslevel=6, mtime=0)

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_demo.fleet.devices import Handset, divide, draw, parse
+from client_demo.fleet.devices import divide, draw, parse
 from client_demo.fleet.errors import DemoError
-from zuruf import Device, Screen
+from zuruf import Device, Screen, SystemPlatform
 
 USER_AGENTS = """\
 ---
@@ -54,7 +54,7 @@ def entry(kind: str, system: str) -> str:
 
 def test_devices_are_read_as_the_sdk_describes_them() -> None:
     tablet, television, phone = parse(USER_AGENTS)
-    assert tablet == Handset(
+    assert tablet == SystemPlatform(
         "android",
         "tablet",
         Device(
@@ -67,10 +67,10 @@ def test_devices_are_read_as_the_sdk_describes_them() -> None:
         ),
     )
     # A set without a known system has a browser; what is not known is left out.
-    assert (television.platform, television.form_factor) == ("web", "tv")
-    assert (television.device.manufacturer, television.device.os_version) == (None, None)
+    assert (television.name, television.form_factor) == ("web", "tv")
+    assert (television.described.manufacturer, television.described.os_version) == (None, None)
     # YAML takes 17.1 for a number.
-    assert (phone.platform, phone.device.os_version) == ("ios", "iOS 17.1")
+    assert (phone.name, phone.described.os_version) == ("ios", "iOS 17.1")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_devices_are_read_as_the_sdk_describes_them() -> None:
 )
 def test_the_system_decides_on_the_platform(kind: str, system: str, platform: str) -> None:
     (handset,) = parse(entry(kind, system))
-    assert handset.platform == platform
+    assert handset.name == platform
 
 
 @given(st.integers(1, 30_000))
@@ -110,7 +110,7 @@ def test_no_device_is_drawn_twice_while_there_are_others(tmp_path: Path) -> None
 
     drawn = draw(tmp_path, 20, random.Random(1))
     assert Counter(handset.form_factor for handset in drawn) == {"phone": 14, "tablet": 4, "tv": 2}
-    assert len({handset.device.model for handset in drawn}) == 20
+    assert len({handset.described.model for handset in drawn}) == 20
     assert len(draw(tmp_path, 100, random.Random(1))) == 100
 
 

@@ -7,14 +7,13 @@ import pytest
 
 from client_demo.fleet import crew, installation, journeys, verify
 from client_demo.fleet.admin import Admin
-from client_demo.fleet.devices import Handset
 from client_demo.fleet.life import Life, Pace, Shop
 from client_demo.fleet.purchases import Customer, Purchase
 from client_demo.fleet.tally import Tally
-from zuruf import Device
+from zuruf import Device, SystemPlatform
 
-PHONE = Handset("android", "phone", Device(model="Pixel 8"))
-TELEVISION = Handset("webos", "tv", Device(model="OLED55"))
+PHONE = SystemPlatform("android", "phone", Device(model="Pixel 8"))
+TELEVISION = SystemPlatform("webos", "tv", Device(model="OLED55"))
 AMOUNTS = [[9.5], [60.0, 12.0], [10.0, 11.0, 75.0, 12.0, 13.0, 14.0]]
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from client_demo.fleet.admin import Admin
 from client_demo.fleet.journeys import Order, drafts, fits, install
-from gateway.journeys import rule
+from gateway import rule
 from gateway.journeys.model import Draft, check
 
 NAMES = [draft["name"] for draft in drafts()]

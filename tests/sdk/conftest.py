@@ -39,4 +39,4 @@ def client_of(gateway: ScriptedGateway, tmp_path: Path) -> Iterator[ClientFactor
 
     yield make
     for client in clients:
-        client.close(timeout_s=0)
+        client.shutdown(timeout_s=0)

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.sdk import budgets
 from tests.sdk.conftest import ClientFactory
 from tests.sdk.fakes import Screen, a_message, until
 from tests.sdk.scripted_gateway import ScriptedGateway
 from zuruf import Zuruf
 from zuruf.events import Row
 from zuruf.storage import Storage
-from zuruf.transport import HttpTransport, Request, Response
+from zuruf.transport import HttpTransport
+from zuruf.wire import Request, Response
 
 IO = ("open", "socket.", "sqlite3.", "os.", "subprocess.", "shutil.", "urllib.", "ssl.")
 _watched: dict[int, list[str]] = {}
@@ -45,11 +47,11 @@ class WatchedStorage(Storage):
         super().__init__(directory)
         self.threads: set[int] = set()
 
-    def _run(self, query: str, *parameters: Any) -> None:
+    def run(self, query: str, *parameters: Any) -> int:
         self.threads.add(threading.get_ident())
-        super()._run(query, *parameters)
+        return super().run(query, *parameters)
 
-    def append(self, row: Row) -> int:
+    def append(self, row: Row) -> Row:
         self.threads.add(threading.get_ident())
         return super().append(row)
 
@@ -77,7 +79,7 @@ class SlowStorage(Storage):
         super().__init__(directory)
         self.answer = threading.Event()
 
-    def append(self, row: Row) -> int:
+    def append(self, row: Row) -> Row:
         self.answer.wait(5)
         return super().append(row)
 
@@ -96,11 +98,29 @@ def test_no_call_does_io_on_the_thread_of_the_app(
 
     def use_everything(client: Zuruf) -> None:
         client.start()
-        client.on_message(screen)
+        client.in_app.on_message(screen)
         client.track("purchase", {"amount": 12.5})
         client.screen("home")
         client.identify("u_42", {"plan": "pro"})
+        client.alias("crm-7")
+        client.group("company", "acme")
+        client.set_user_properties({"city": "Bonn"})
+        client.increment("visits")
+        client.deep_link("shop://p/7?utm_source=mail")
+        client.consent.grant("analytics")
+        client.consent.revoke("newsletter")
+        client.push.register("token")
+        client.push.handle({"zuruf": {"sync": True}})
+        client.subscribe("delivered", lambda _: None).cancel()
+        client.inbox.messages()
+        client.inbox.mark_read("m1")
+        client.remote_config.get("colour")
+        client.on_background()
+        client.on_foreground()
+        client.opt_out()
+        client.opt_in()
         client.reset()
+        client.delete_local_data()
         client.diagnostics()
 
     assert io_of(lambda: use_everything(client)) == []
@@ -111,6 +131,14 @@ def test_no_call_does_io_on_the_thread_of_the_app(
     me = threading.get_ident()
     assert storage.threads
     assert me not in storage.threads | transport.threads
+
+
+def test_calls_are_cheap_beside_a_full_queue_and_a_busy_worker(gateway: ScriptedGateway) -> None:
+    """The exact budgets are held by `python -m tests.sdk.budgets`; other tests may run beside this one."""
+    median_us, _ = min(budgets.track_us(gateway) for _ in range(3))
+    assert median_us < 50
+    assert min(budgets.start_ms(gateway) for _ in range(5)) < 5
+    assert budgets.threads(gateway) == 2
 
 
 def test_calls_do_not_wait_for_a_slow_disk(

@@ -79,7 +79,7 @@ def test_login_survives_a_restart_before_it_was_sent(
     client.track("anonymous")
     client.identify("u_42")
     client.track("known")
-    client.close()
+    client.shutdown()
     gateway.always("POST /v1/devices", None)
     again = client_of()
     assert again.flush().is_complete
@@ -97,7 +97,7 @@ def test_full_queue_never_drops_a_login(gateway: ScriptedGateway, client_of: Cli
     for number in range(6):
         client.track(f"event-{number}")
     until(client, lambda now: now.dropped == {"queue_overflow": 4})
-    client.close()
+    client.shutdown()
     gateway.always("POST /v1/devices", None)
     client_of().flush()
     assert [one.body["user_id"] for one in gateway.requests(LOGIN)] == ["u_42"]
@@ -109,7 +109,7 @@ def test_login_of_the_same_person_at_every_start_changes_nothing(
     client = client_of()
     client.identify("u_42")
     client.flush()
-    client.close()
+    client.shutdown()
     again = client_of()
     again.identify("u_42")
     again.track("still me")
@@ -171,7 +171,7 @@ def test_refused_login_that_was_followed_by_a_logout_while_offline_is_given_up(
     client.track("unproven")
     client.reset()
     client.track("nobody")
-    client.close()
+    client.shutdown()
     gateway.always("POST /v1/devices", None)
     again = client_of()
     assert again.flush().is_complete
@@ -203,8 +203,8 @@ def test_login_and_logout_begin_new_sessions_but_a_first_login_does_not(
 def test_after_a_logout_the_app_is_given_nothing_of_the_person_before(
     gateway: ScriptedGateway, client_of: ClientFactory
 ) -> None:
-    client, screen = client_of(), Screen(DisplayDecision.DEFER)
-    client.on_message(screen)
+    client, screen = client_of(stream="long_poll"), Screen(DisplayDecision.DEFER)
+    client.in_app.on_message(screen)
     gateway.deliver(a_message("deferred"))
     screen.wait_for(1)
     gateway.will(LOGOUT, problem(503, "overloaded", retry_after=60))
@@ -213,7 +213,7 @@ def test_after_a_logout_the_app_is_given_nothing_of_the_person_before(
     gateway.wait_for_requests(LOGOUT, 1)
     gateway.deliver(a_message("for the person before"))
     client.flush(timeout_s=0.2)
-    assert client.diagnostics().stream_state == "suspended"
+    assert client.diagnostics().stream_state == "off"
     assert screen.message_ids == ["deferred"]
 
 
@@ -221,8 +221,8 @@ def test_logout_ends_the_held_poll_at_once(
     gateway: ScriptedGateway, client_of: ClientFactory
 ) -> None:
     gateway.always(LOGOUT, problem(503, "overloaded", retry_after=60))
-    client = client_of()
-    client.on_message(Screen())
+    client = client_of(stream="long_poll")
+    client.in_app.on_message(Screen())
     gateway.wait_for_requests("GET /v1/messages", 1)
     client.reset()
     gateway.wait_for(lambda: gateway.abandoned_polls == 1)
@@ -231,8 +231,8 @@ def test_logout_ends_the_held_poll_at_once(
 def test_next_person_receives_with_the_new_token_and_an_empty_cursor(
     gateway: ScriptedGateway, client_of: ClientFactory
 ) -> None:
-    client, screen = client_of(), Screen()
-    client.on_message(screen)
+    client, screen = client_of(stream="long_poll"), Screen()
+    client.in_app.on_message(screen)
     gateway.deliver(a_message("for the first"))
     screen.wait_for(1)
     gateway.wait_for_poll(after="1")
@@ -253,8 +253,8 @@ def test_answer_that_was_on_its_way_during_a_logout_is_thrown_away(
     late = {"cursor": "9", "messages": [a_message("too late")], "withdrawn": []}
     gateway.will("GET /v1/messages", Answer(200, late, after=release))
     gateway.will(LOGOUT, problem(503, "overloaded", retry_after=60))
-    client, screen = client_of(), Screen()
-    client.on_message(screen)
+    client, screen = client_of(stream="long_poll"), Screen()
+    client.in_app.on_message(screen)
     gateway.wait_for_requests("GET /v1/messages", 1)
     client.reset()
     release.set()
@@ -266,8 +266,8 @@ def test_answer_that_was_on_its_way_during_a_logout_is_thrown_away(
 def test_reports_about_a_message_of_the_person_before_are_not_sent_for_the_next(
     gateway: ScriptedGateway, client_of: ClientFactory
 ) -> None:
-    client, screen = client_of(), Screen()
-    client.on_message(screen)
+    client, screen = client_of(), Screen(keeps=True)
+    client.in_app.on_message(screen)
     gateway.deliver(a_message("m1"))
     screen.wait_for(1)
     (show,) = screen.shows
@@ -278,15 +278,15 @@ def test_reports_about_a_message_of_the_person_before_are_not_sent_for_the_next(
     show.clicked("ok")
     show.dismissed("closed")
     assert client.flush().is_complete
-    assert gateway.accepted_names() == ["message_received", "message_shown"]
+    assert sorted(gateway.accepted_names()) == ["message_received", "message_shown"]
 
 
 def test_switching_between_two_known_people_isolates_them_like_a_logout(
     gateway: ScriptedGateway, client_of: ClientFactory
 ) -> None:
-    client, screen = client_of(), Screen(DisplayDecision.DEFER)
+    client, screen = client_of(stream="long_poll"), Screen(DisplayDecision.DEFER)
     client.identify("u_1")
-    client.on_message(screen)
+    client.in_app.on_message(screen)
     client.flush()
     gateway.deliver(a_message("for u_1"))
     screen.wait_for(1)
@@ -297,24 +297,24 @@ def test_switching_between_two_known_people_isolates_them_like_a_logout(
     gateway.wait_for_requests(LOGIN, 2)
     client.flush(timeout_s=0.1)
     assert screen.message_ids == ["for u_1"]
-    assert client.diagnostics().stream_state == "suspended"
+    assert client.diagnostics().stream_state == "off"
 
 
 def test_logout_holds_across_a_restart(gateway: ScriptedGateway, client_of: ClientFactory) -> None:
-    client, screen = client_of(), Screen(DisplayDecision.DEFER)
-    client.on_message(screen)
+    client, screen = client_of(stream="long_poll"), Screen(DisplayDecision.DEFER)
+    client.in_app.on_message(screen)
     gateway.deliver(a_message("for the person before"))
     screen.wait_for(1)
     gateway.always(LOGOUT, problem(503, "overloaded", retry_after=60))
     client.reset()
-    client.close(timeout_s=0.2)
+    client.shutdown(timeout_s=0.2)
 
-    again, next_screen = client_of(), Screen()
-    again.on_message(next_screen)
+    again, next_screen = client_of(stream="long_poll"), Screen()
+    again.in_app.on_message(next_screen)
     gateway.wait_for_requests(LOGOUT, 2)
     again.flush(timeout_s=0.1)
     assert next_screen.message_ids == []
-    assert again.diagnostics().stream_state == "suspended"
+    assert again.diagnostics().stream_state == "off"
 
 
 def test_lost_answer_to_a_login_is_recovered(

@@ -88,13 +88,14 @@ child = os.fork()
 if child == 0:
     client.track("in the child")
     complete = client.flush(5.0).is_complete
+    client.shutdown()
     os._exit(0 if complete else 1)
 client.track("in the parent")
 assert client.flush(5.0).is_complete
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 client.track("after the child")
 assert client.flush(5.0).is_complete
-client.close()
+client.shutdown()
 """,
         gateway.url,
         str(tmp_path / "zuruf"),
@@ -120,7 +121,7 @@ if child == 0:
     client.track("in the child")
     complete = client.flush(5.0).is_complete
     disk = client.diagnostics().storage == "disk"
-    client.close()
+    client.shutdown()
     os._exit(0 if complete and disk else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """,

@@ -1,3 +1,5 @@
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -9,9 +11,11 @@ from tests.sdk.conftest import ClientFactory
 from tests.sdk.fakes import until
 from tests.sdk.scripted_gateway import ScriptedGateway, problem
 from zuruf import Config, Zuruf
+from zuruf.database import FILE_NAME
 from zuruf.errors import StorageError
 from zuruf.events import EVENT, RESET, Row
-from zuruf.storage import FILE_NAME, Storage
+from zuruf.schema import MIGRATIONS
+from zuruf.storage import TAKEOVERS, Storage
 
 
 def a_row(row_id: str, *, kind: str = EVENT, body: bytes = b"{}") -> Row:
@@ -50,7 +54,7 @@ def test_file_damaged_in_the_middle_keeps_later_events_flowing(
     client = client_of()
     for number in range(200):
         client.track("padding", {"number": number, "text": "x" * 200})
-    client.close()
+    client.shutdown()
     path = tmp_path / "zuruf" / FILE_NAME
     content = bytearray(path.read_bytes())
     content[5000:20000] = b"\xff" * 15000
@@ -63,7 +67,7 @@ def test_file_damaged_in_the_middle_keeps_later_events_flowing(
 
 
 def test_file_of_a_newer_version_is_set_aside(storage: Storage, tmp_path: Path) -> None:
-    storage._run("PRAGMA user_version = 99")
+    storage.run("PRAGMA user_version = 99")
     storage.close()
     again = Storage(tmp_path / "queue")
     again.open()
@@ -80,19 +84,6 @@ def test_unusable_directory_means_memory(
     client.track("homeless")
     assert client.flush().is_complete
     assert client.diagnostics().storage == "memory"
-
-
-def test_second_client_on_the_same_directory_works_from_memory(
-    gateway: ScriptedGateway, client_of: ClientFactory
-) -> None:
-    first = client_of()
-    first.track("first")
-    first.flush()
-    second = client_of()
-    second.track("second")
-    assert second.flush().is_complete
-    assert (first.diagnostics().storage, second.diagnostics().storage) == ("disk", "memory")
-    assert sorted(gateway.accepted_names()) == ["first", "second"]
 
 
 def test_full_disk_costs_no_event_and_is_left_as_soon_as_there_is_room(
@@ -123,7 +114,7 @@ def test_full_disk_costs_no_event_and_is_left_as_soon_as_there_is_room(
         client.identify("u_42")
         assert client.flush().is_complete
         assert client.diagnostics().storage == "disk", client.diagnostics()
-        client.close()
+        client.shutdown()
     """
     run_python(script, gateway.url, str(tmp_path / "zuruf"))
     numbers = [
@@ -140,6 +131,40 @@ def test_full_disk_costs_no_event_and_is_left_as_soon_as_there_is_room(
     kept.close()
 
 
+class FullOnce(Storage):
+    """A disk that is full for one operation, when it is told to be."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.is_full = False
+
+    def append(self, row: Row) -> Row:
+        if self.is_full and row.kind != EVENT:
+            self.is_full = False
+            full = sqlite3.OperationalError("database or disk is full")
+            full.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise full
+        return super().append(row)
+
+
+def test_revocation_counts_also_when_the_disk_was_full_at_that_moment(
+    gateway: ScriptedGateway, client_of: ClientFactory, tmp_path: Path
+) -> None:
+    gateway.will("POST /v1/devices", problem(503, "overloaded", retry_after=1))
+    storage = FullOnce(tmp_path / "zuruf")
+    client = client_of(storage=storage)
+    client.track("unsent")
+    until(client, lambda now: now.queue_events == 1)
+    storage.is_full = True
+    client.consent.revoke("analytics")
+    until(client, lambda now: now.storage == "memory")
+    client.track("denied")
+    assert client.flush().is_complete
+    assert gateway.accepted_names() == []
+    assert client.diagnostics().dropped == {"consent": 2}
+    assert len(gateway.requests("PUT /v1/consent")) == 1
+
+
 def test_start_does_not_fail_when_the_directory_cannot_even_be_made(
     gateway: ScriptedGateway,
 ) -> None:
@@ -148,7 +173,7 @@ def test_start_does_not_fail_when_the_directory_cannot_even_be_made(
     )
     client.track("homeless")
     assert client.flush().is_complete
-    client.close()
+    client.shutdown()
 
 
 def test_event_with_a_known_id_is_kept_once(storage: Storage) -> None:
@@ -220,6 +245,80 @@ def test_failed_transaction_changes_nothing(storage: Storage) -> None:
         fail_half_way()
     assert (storage.events, storage.head()) == (0, None)
     storage.close()
+
+
+def test_file_of_the_first_version_is_brought_up_with_its_events_and_its_identity(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "queue"
+    directory.mkdir()
+    with contextlib.closing(sqlite3.connect(directory / FILE_NAME)) as old:
+        for statement in MIGRATIONS[0]:
+            old.execute(statement)
+        old.execute("PRAGMA user_version = 1")
+        old.execute("INSERT INTO queue VALUES (1, 'event', 'one', 'opened', 2, NULL, x'7b7d')")
+        old.execute("""INSERT INTO state VALUES ('user', '"u_42"')""")
+        old.commit()
+    storage = Storage(directory)
+    storage.open()
+    assert storage.set_aside is None
+    head = storage.head()
+    assert head is not None
+    assert (head.id, head.type, storage.events) == ("one", "", 1)
+    assert storage.get("user") == "u_42"
+    storage.close()
+
+
+def a_full_disk(tmp_path: Path) -> tuple[Storage, Storage]:
+    """A file with one event, and the copy in memory that the work goes on in."""
+    disk, memory = Storage(tmp_path / "queue"), Storage(None)
+    disk.open()
+    memory.open()
+    disk.append(a_row("sent meanwhile"))
+    disk.copy_to(memory)
+    batch = memory.make_batch("b1", events_max=10, bytes_max=10_000)
+    assert batch is not None
+    memory.settle(batch)
+    memory.append(a_row("recorded meanwhile"))
+    memory.put("key", "newer")
+    return disk, memory
+
+
+def ids_of(storage: Storage) -> list[str]:
+    return [row_id for (row_id,) in storage.rows("SELECT id FROM queue ORDER BY position")]
+
+
+def test_what_happened_in_memory_replaces_a_file_that_nobody_touched(tmp_path: Path) -> None:
+    disk, memory = a_full_disk(tmp_path)
+    memory.return_to(disk)
+    assert ids_of(disk) == ["recorded meanwhile"]
+    assert (disk.events, disk.get("key")) == (1, "newer")
+    disk.close()
+
+
+def test_what_happened_in_memory_is_added_to_what_another_process_wrote(tmp_path: Path) -> None:
+    disk, memory = a_full_disk(tmp_path)
+    other = Storage(tmp_path / "queue")
+    other.open()
+    other.append(a_row("by another process"))
+    other.put("key", "theirs")
+    memory.return_to(disk)
+    assert ids_of(disk) == ["by another process", "recorded meanwhile"]
+    assert (disk.events, disk.get("key")) == (2, "theirs")
+    disk.close()
+
+
+def test_what_happened_in_memory_is_not_given_to_a_person_another_process_logged_in(
+    tmp_path: Path,
+) -> None:
+    disk, memory = a_full_disk(tmp_path)
+    other = Storage(tmp_path / "queue")
+    other.open()
+    other.put(TAKEOVERS, 1)
+    memory.return_to(disk)
+    assert ids_of(disk) == []
+    assert disk.drops() == {"another_person": 1}
+    disk.close()
 
 
 def test_queue_is_bounded_in_bytes(client_of: ClientFactory, gateway: ScriptedGateway) -> None:

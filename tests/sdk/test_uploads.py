@@ -1,3 +1,4 @@
+import queue
 import threading
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.sdk.scripted_gateway import (
     Seen,
     problem,
 )
-from zuruf import Device, Screen
+from zuruf import Device, Screen, SystemPlatform
 from zuruf.storage import Storage
 
 EVENTS = "POST /v1/events"
@@ -52,9 +53,9 @@ def test_device_registers_with_what_is_known_about_it(
     gateway: ScriptedGateway, client_of: ClientFactory
 ) -> None:
     client = client_of(
-        platform="androidtv",
-        form_factor="tv",
-        device=Device(model="Shield", screen=Screen(1920, 1080)),
+        platform=SystemPlatform(
+            "androidtv", "tv", Device(model="Shield", screen=Screen(1920, 1080))
+        ),
     )
     client.start()
     (registration,) = gateway.wait_for_requests("POST /v1/devices", 1)
@@ -133,7 +134,7 @@ def test_next_start_asks_for_a_newer_configuration_only(
     client = client_of()
     client.start()
     until(client, lambda now: now.device_id is not None)
-    client.close()
+    client.shutdown()
     gateway.will("GET /v1/config", Answer(304))
     again = client_of()
     again.start()
@@ -367,7 +368,7 @@ def test_full_queue_drops_the_oldest_counts_them_and_reports_them(
         client.track(f"event-{number}")
     until(client, lambda now: now.dropped.get("queue_overflow") == 4)
     assert client.diagnostics().queue_events == 5
-    client.close()
+    client.shutdown()
 
     gateway.always(EVENTS, None)
     again = client_of()
@@ -487,8 +488,8 @@ def test_close_says_what_is_left_and_the_next_client_sends_it(
     gateway.always(EVENTS, problem(503, "draining", retry_after=60))
     client = client_of()
     event_id = client.track("postponed")
-    assert client.close().remaining == 1
-    assert client.close().remaining == 1
+    assert client.shutdown().remaining == 1
+    assert client.shutdown().remaining == 1
     gateway.always(EVENTS, None)
     client_of().flush()
     first, *_, last = gateway.batches()
@@ -503,7 +504,7 @@ def test_closing_does_not_wait_for_an_upload_that_hangs(
     gateway.will(EVENTS, Answer(200, {}, after=never))
     client = client_of()
     client.track("stuck")
-    assert client.close(timeout_s=0.1).remaining == 1
+    assert client.shutdown(timeout_s=0.1).remaining == 1
     never.set()
 
 
@@ -524,7 +525,7 @@ def test_events_are_on_disk_while_an_upload_hangs(
 
 def test_call_after_close_is_ignored(client_of: ClientFactory) -> None:
     client = client_of()
-    client.close()
+    client.shutdown()
     assert client.track("too late") == ""
     client.identify("u_42")
     client.reset()
@@ -542,3 +543,57 @@ def test_events_keep_their_order_in_a_compressed_batch(
         event["props"]["number"] for one in gateway.batches() for event in one.body["events"]
     ]
     assert numbers == list(range(30))
+
+
+def test_app_is_told_what_was_delivered_and_what_was_dropped_and_why(
+    gateway: ScriptedGateway, client_of: ClientFactory
+) -> None:
+    client = client_of()
+    delivered: queue.SimpleQueue[tuple[str, ...]] = queue.SimpleQueue()
+    dropped: queue.SimpleQueue[dict[str, int]] = queue.SimpleQueue()
+    client.subscribe("delivered", delivered.put)
+    client.subscribe("dropped", dropped.put)
+    good, bad = client.track("good"), client.track("bad")
+    rejected = [{"index": 1, "id": bad, "code": "too_many_props"}]
+    gateway.will(EVENTS, Answer(200, {"accepted": 1, "rejected": rejected}))
+    client.flush()
+    assert delivered.get(timeout=5) == (good,)
+    assert dropped.get(timeout=5) == {"too_many_props": 1}
+
+
+def test_app_is_told_of_values_at_the_start_and_when_they_change(
+    gateway: ScriptedGateway, client_of: ClientFactory
+) -> None:
+    gateway.config["values"] = {
+        "colour": {"value": "green"},
+        "nobody": {"value": 1, "percent": 0, "otherwise": 2},
+    }
+    client = client_of()
+    client.start()
+    until(client, lambda now: now.device_id is not None)
+    until(client, lambda _: client.remote_config.all() == {"colour": "green", "nobody": 2})
+    client.shutdown()
+    again = client_of()
+    values: queue.SimpleQueue[dict[str, object]] = queue.SimpleQueue()
+    gateway.config = {"etag": "c2", "values": {"colour": {"value": "blue"}}}
+    again.subscribe("config_changed", values.put)
+    assert values.get(timeout=5) == {"colour": "green", "nobody": 2}
+    assert values.get(timeout=5) == {"colour": "blue"}
+    assert again.remote_config.get("colour") == "blue"
+
+
+def test_app_is_told_who_is_on_the_device(
+    gateway: ScriptedGateway, client_of: ClientFactory
+) -> None:
+    client = client_of()
+    people: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    client.subscribe("identity_changed", people.put)
+    client.identify("u_1")
+    client.identify("u_1")
+    client.flush()
+    client.identify("u_2")
+    client.flush()
+    client.reset()
+    client.flush()
+    assert [people.get(timeout=5) for _ in range(3)] == ["u_1", "u_2", None]
+    assert people.empty()
