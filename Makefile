@@ -14,12 +14,13 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 # from is the installing machine's business: no address is written down.
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock'
+GRAPHICS := libegl1 libgles2 libgl1-mesa-dri
 SAY := printf '\033[36m%s\033[0m\n'
 
 .DEFAULT_GOAL := help
 .SUFFIXES:
 .DELETE_ON_ERROR:
-.PHONY: help run test demo bench load check fix ci lock clean
+.PHONY: help run test demo demo-app screenshots conformance bench load check fix ci lock clean
 
 ##@ Use it
 
@@ -29,10 +30,19 @@ run: $(VENV)/.installed-run ## start everything on port 8080, with a demo app  (
 demo: $(VENV)/.installed-demo ## a fleet of devices living real customers' lives, against a running gateway
 	@$(BIN)/python -m client_demo.fleet $(ARGS)
 
+demo-app: $(VENV)/.installed-app $(VENV)/.graphics ## a shop with the SDK inside  (ARGS="--form-factor tv --dark")
+	@$(BIN)/python -m client_demo.shop $(ARGS)
+
+screenshots: $(VENV)/.installed-app $(VENV)/.graphics ## every screen of the shop, on phone, tablet and television, as PNGs
+	@$(BIN)/python -m client_demo.shop.gallery --out screenshots $(ARGS)
+
 ##@ Prove it
 
-test: $(VENV)/.installed-test ## run all tests  (ARGS="-k inbox")
+test: $(VENV)/.installed-test $(VENV)/.graphics ## run all tests  (ARGS="-k inbox")
 	@$(BIN)/python -m pytest $(ARGS)
+
+conformance: $(VENV)/.installed-test ## the conformance kit against both ports of the SDK  (ARGS="--only retries")
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 bench: $(VENV)/.installed-bench ## side by side: this gateway, its FastAPI twin, the bare floor
 	@$(BIN)/python -m loadtests.bench $(ARGS)
@@ -55,9 +65,9 @@ ci: ## what .ci/run calls: check, then test
 	@$(MAKE) --no-print-directory test
 
 lock: $(VENV)/.installed-lock ## pin the newest versions that pyproject.toml allows, with hashes
-	@$(COMPILE) --group build --group test --group bench --group load pyproject.toml -o $(VENV)/all.txt
+	@$(COMPILE) --group build --group test --group bench --group load --group app pyproject.toml -o $(VENV)/all.txt
 	@$(SAY) 'run' && $(COMPILE) -c $(VENV)/all.txt pyproject.toml --group build -o requirements/run.txt
-	@for group in test bench load; do $(SAY) $$group && \
+	@for group in test bench load app; do $(SAY) $$group && \
 		$(COMPILE) -c $(VENV)/all.txt pyproject.toml --group build --group $$group -o requirements/$$group.txt || exit 1; done
 	@for group in demo lock; do $(SAY) $$group && \
 		$(COMPILE) --no-deps --group pyproject.toml:$$group -o requirements/$$group.txt || exit 1; done
@@ -71,7 +81,7 @@ help:
 	@printf '\nZuruf: events in, the right message on the device milliseconds later.\n'
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) } \
-		/^[a-z]+:.*## / { printf "  \033[36mmake %-6s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  \033[36mmake %-12s\033[0m %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\n'
 
 # --- installing, once ------------------------------------------------------------------------
@@ -95,9 +105,19 @@ $(VENV)/.installed-run: requirements/run.txt pyproject.toml sdk_reference/pyproj
 	@touch $@
 
 $(VENV)/.installed-%: requirements/%.txt $(VENV)/.installed-run
-	@$(SAY) 'installing what make $* needs'
+	@$(SAY) 'installing requirements/$*.txt'
 	@$(PIP_INSTALL) --require-hashes -r $<
 	@touch $@
+
+# What draws a window, also one that nobody sees. Without it the app says so, and its tests are skipped.
+$(VENV)/.graphics: | $(BIN)/python
+	@if $(BIN)/python -c 'import sys; from ctypes.util import find_library as f; \
+		sys.exit(sys.platform == "linux" and not (f("EGL") and f("GLESv2")))'; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		$(SAY) 'installing $(GRAPHICS)'; \
+		{ apt-get update -qq && apt-get install -qq -y $(GRAPHICS) && touch $@; } >/dev/null || \
+			echo 'The shop app will not open: $(GRAPHICS) could not be installed.'; \
+	else echo 'For the windows of the shop app: sudo apt-get install -y $(GRAPHICS)'; fi
 
 # Without the rest, so that a broken lock can be mended.
 $(VENV)/.installed-lock: requirements/lock.txt | $(BIN)/python
