@@ -136,13 +136,6 @@ class ShopApp(App):
             target = route("basket")
         self.shop.navigator.go(target)
 
-    def push_received(self, payload: dict[str, Any]) -> None:
-        """Handle a payload of the push library; an opened one may lead somewhere."""
-        self.shop.engagement.handle_push(payload)
-        url = payload.get("url")
-        if isinstance(url, str):
-            self.open_link(url)
-
     # The window's life
 
     def on_pause(self) -> bool:

@@ -186,34 +186,29 @@ class DeveloperScreen(Screen):
         )
 
     def _drops(self) -> Widget:
-        ui, engagement = self.ui, self.shop.engagement
-        text = Text(ui, "", "code", colour="muted")
-
-        def update() -> None:
-            found = view.drops(engagement.diagnostics())
-            _show(
-                text,
-                "\n".join(f"{count:>6}  {reason}" for reason, count in found)
-                or ui.t("developer.drops.none"),
-            )
-
-        self._updates.append(update)
-        return Card(ui, Text(ui, ui.t("developer.drops"), "subtitle"), text, spacing=theme.S)
+        engagement = self.shop.engagement
+        return self._listing(
+            "developer.drops",
+            lambda: [
+                f"{count:>6}  {reason}" for reason, count in view.drops(engagement.diagnostics())
+            ],
+        )
 
     def _values(self) -> Widget:
-        ui, engagement = self.ui, self.shop.engagement
+        engagement = self.shop.engagement
+        return self._listing(
+            "developer.values",
+            lambda: [
+                f"{key} = {value}" for key, value in view.described(engagement.remote_values())
+            ],
+        )
+
+    def _listing(self, key: str, lines: Callable[[], list[str]]) -> Widget:
+        """A card of lines that follow what they tell of, or of the text that there are none."""
+        ui = self.ui
         text = Text(ui, "", "code", colour="muted")
-
-        def update() -> None:
-            found = view.described(engagement.remote_values())
-            _show(
-                text,
-                "\n".join(f"{key} = {value}" for key, value in found)
-                or ui.t("developer.values.none"),
-            )
-
-        self._updates.append(update)
-        return Card(ui, Text(ui, ui.t("developer.values"), "subtitle"), text, spacing=theme.S)
+        self._updates.append(lambda: _show(text, "\n".join(lines()) or ui.t(f"{key}.none")))
+        return Card(ui, Text(ui, ui.t(key), "subtitle"), text, spacing=theme.S)
 
     def _ids(self) -> Widget:
         ui, engagement = self.ui, self.shop.engagement
